@@ -1,0 +1,1 @@
+"""Kite Connect: REST, streaming socket and binary frames, without any framework."""
