@@ -1,0 +1,1 @@
+"""Users, broker accounts, credentials, sessions, API keys and the audit trail."""

@@ -1,0 +1,186 @@
+"""Users, broker accounts and what guards them, as rows."""
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.fields import SealedField
+
+
+class User(AbstractUser):
+    """A person or a program that signs in to the platform."""
+
+
+class AccountGroup(models.Model):
+    """Accounts of one owner or one family, the unit inside which an address may be shared."""
+
+    name = models.CharField(max_length=80, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BrokerAccount(models.Model):
+    """One Zerodha client account."""
+
+    class State(models.TextChoices):
+        """What the platform may do with the account."""
+
+        ACTIVE = "active"
+        DEGRADED = "degraded"
+        CORDONED = "cordoned"
+        RETIRED = "retired"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    label = models.SlugField(max_length=50, unique=True)
+    broker_user_id = models.CharField(max_length=20, unique=True)
+    group = models.ForeignKey(AccountGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    streams_data = models.BooleanField(default=True)
+    places_orders = models.BooleanField(default=True)
+    source_address = models.GenericIPAddressField(null=True, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    state_reason = models.CharField(max_length=200, blank=True)
+    state_changed_at = models.DateTimeField(null=True, blank=True)
+    recovers_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(state__in=["active", "degraded", "cordoned", "retired"]), name="account_state_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Credential(models.Model):
+    """One version of an account's secrets; exactly one version is current."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="+")
+    version = models.PositiveIntegerField()
+    api_key = models.CharField(max_length=40)
+    api_secret = SealedField()
+    access_token = SealedField(null=True)
+    token_expires_at = models.DateTimeField(null=True, blank=True)
+    current = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["account", "version"], name="credential_version_once"),
+            models.UniqueConstraint(fields=["account"], condition=Q(current=True), name="credential_one_current"),
+            models.CheckConstraint(
+                condition=Q(access_token__isnull=True) | Q(token_expires_at__isnull=False),
+                name="credential_token_expires",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} v{self.version}"
+
+
+class ApiKey(models.Model):
+    """A program's key: only its public part and a keyed digest are stored."""
+
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=8, unique=True)
+    digest = models.BinaryField(max_length=32)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    scopes = ArrayField(models.CharField(max_length=40))
+    every_account = models.BooleanField(default=False)
+    accounts = models.ManyToManyField(BrokerAccount, related_name="+", blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="api_key_expires_later"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix})"
+
+
+class HaltEpoch(models.Model):
+    """One row; every halt and release moves it, every claim locks it for share."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    epoch = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(id=1), name="halt_epoch_single_row"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.epoch)
+
+
+class TradingHalt(models.Model):
+    """A stop of trading in a scope, from engaged to released."""
+
+    class Scope(models.TextChoices):
+        """What the halt covers."""
+
+        PLATFORM = "platform"
+        ACCOUNT = "account"
+        STRATEGY = "strategy"
+        SYMBOL = "symbol"
+
+    class Level(models.TextChoices):
+        """What is still allowed; cancels always are."""
+
+        REDUCING = "reducing"
+        HALTED = "halted"
+
+    scope = models.CharField(max_length=10, choices=Scope)
+    target = models.CharField(max_length=80, blank=True)
+    level = models.CharField(max_length=10, choices=Level, default=Level.HALTED)
+    reason = models.CharField(max_length=200)
+    engaged_by = models.CharField(max_length=150)
+    engaged_at = models.DateTimeField()
+    released_by = models.CharField(max_length=150, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(scope="platform") ^ ~Q(target=""), name="halt_names_its_target"),
+            models.UniqueConstraint(
+                fields=["scope", "target"], condition=Q(released_at__isnull=True), name="halt_one_open_per_target"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.level} {self.scope} {self.target}".strip()
+
+
+class AuditEntry(models.Model):
+    """One deed: who did what to which thing, and why. Rows are only ever added."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=150)
+    action = models.CharField(max_length=80)
+    subject = models.CharField(max_length=120)
+    reason = models.CharField(max_length=200, blank=True)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["-at"], name="audit_at"),
+            models.Index(fields=["subject", "-at"], name="audit_subject"),
+        ]
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.subject}"

@@ -1,0 +1,1 @@
+"""Instruments, subscriptions, live ticks and candles."""

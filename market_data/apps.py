@@ -1,0 +1,10 @@
+"""Registers the app."""
+
+from django.apps import AppConfig
+
+
+class MarketDataConfig(AppConfig):
+    """Market data."""
+
+    name = "market_data"
+    default_auto_field = "django.db.models.BigAutoField"

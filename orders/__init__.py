@@ -1,0 +1,1 @@
+"""The order's whole life, from intent to execution."""

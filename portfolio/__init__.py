@@ -1,0 +1,1 @@
+"""Positions, holdings, margins and exposure over the accounts."""

@@ -1,0 +1,1 @@
+"""Composition of the platform: settings, URLs and process entry points."""
