@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -42,7 +43,10 @@ def start_servers(
 
 def execute(*, command: list[str], environment: Mapping[str, str]) -> int:
     """Run `command` with throw-away servers and return its exit code."""
-    with _throw_away_folder() as folder, Supervisor(journal=Journal(folder=folder / "log", terminal=None)) as supervisor:
+    with (
+        _throw_away_folder() as folder,
+        Supervisor(journal=Journal(folder=folder / "log", terminal=None)) as supervisor,
+    ):
         try:
             addresses = start_servers(
                 supervisor=supervisor,
@@ -56,8 +60,9 @@ def execute(*, command: list[str], environment: Mapping[str, str]) -> int:
         except StartFailed as error:
             sys.stderr.write(f"{error}\n{_logs(folder)}\n")
             return 1
+        # A data folder of its own: the command must not read the settings of a running installation.
         data = {"TICKER_DATA_DIR": str(folder / "data")}
-        return supervisor.wait(_foreground(command, {**environment, **data, **addresses}))
+        return supervisor.wait(_foreground(command, {**_secrets(), **environment, **data, **addresses}))
 
 
 def main(arguments: list[str]) -> int:
@@ -106,6 +111,10 @@ def _foreground(command: list[str], environment: Mapping[str, str]) -> subproces
     """It keeps our terminal and our session, so that Ctrl-C and colours reach it."""
     bind = die_with(parent=os.getpid(), death_signal=signal.SIGTERM)
     return subprocess.Popen(command, env=environment, preexec_fn=bind)  # noqa: PLW1509 (as in `spawn`)
+
+
+def _secrets() -> dict[str, str]:
+    return {name: secrets.token_hex(32) for name in ("SECRET_KEY", "API_KEY_PEPPER")}
 
 
 def _sweep() -> None:
