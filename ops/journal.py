@@ -28,8 +28,6 @@ class Journal:
 
     def show(self, *, name: str, line: str) -> None:
         """Show one line to the reader, without keeping it."""
-        if self._terminal is None:
-            return
         prefix = f"{name:<{NAME_WIDTH}} |"
         if self._coloured:
             colour = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
@@ -38,8 +36,7 @@ class Journal:
 
     def announce(self, text: str) -> None:
         """Show the supervisor's own words, without a prefix."""
-        if self._terminal is not None:
-            self._print(f"{text}\n")
+        self._print(f"{text}\n")
 
     def path(self, name: str) -> Path:
         """Return the file that holds the output of `name`."""
@@ -67,8 +64,9 @@ class Journal:
         path.replace(path.with_suffix(".log.1"))
 
     def _print(self, text: str) -> None:
+        if self._terminal is None:
+            return
         try:
-            assert self._terminal is not None
             self._terminal.write(text)
             self._terminal.flush()
         except BrokenPipeError:

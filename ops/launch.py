@@ -5,50 +5,36 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from ops.program import Program, UnixUser
 
 PR_SET_PDEATHSIG = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnixUser:
-    """The operating-system user a child runs as when the supervisor is root."""
-
-    uid: int
-    gid: int
-
-
-def spawn(
-    *,
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    folder: Path,
-    user: UnixUser | None = None,
-    death_signal: signal.Signals = signal.SIGTERM,
-    pass_fds: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:
-    """Start `command` in its own session. Call it from the main thread: Linux binds the death signal to the thread."""
+def spawn(*, program: Program, output: int) -> subprocess.Popen[bytes]:
+    """Start `program` in its own session. Call it from the main thread: Linux binds the death signal to the thread."""
+    user = program.user
     return subprocess.Popen(
-        command,
-        env=environment,
-        cwd=folder,
+        program.command,
+        env=program.environment,
+        cwd=program.folder,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        pass_fds=tuple(pass_fds),
-        preexec_fn=die_with(parent=os.getpid(), death_signal=death_signal),  # noqa: PLW1509 (one thread, and it only calls prctl)
-        user=user and user.uid,
-        group=user and user.gid,
-        extra_groups=user and [],
+        pass_fds=program.pass_fds,
+        preexec_fn=die_with(parent=os.getpid(), death_signal=program.death_signal),  # noqa: PLW1509 (we have no threads)
+        user=user.uid if user else None,
+        group=user.gid if user else None,
+        extra_groups=[] if user else None,
     )
 
 
 def output_of(*, command: Sequence[str], folder: Path, user: UnixUser | None = None) -> str:
     """Return what `command` printed; raise `CalledProcessError`, which carries the output, when it failed."""
-    return subprocess.run(
+    done = subprocess.run(
         command,
         cwd=folder,
         env={"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C"},
@@ -57,10 +43,11 @@ def output_of(*, command: Sequence[str], folder: Path, user: UnixUser | None = N
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        user=user and user.uid,
-        group=user and user.gid,
-        extra_groups=user and [],
-    ).stdout
+        user=user.uid if user else None,
+        group=user.gid if user else None,
+        extra_groups=[] if user else None,
+    )
+    return done.stdout
 
 
 def can_reach(*, path: Path, user: UnixUser | None) -> bool:

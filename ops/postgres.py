@@ -15,8 +15,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from ops.launch import UnixUser, can_reach, output_of
-from ops.program import Program
+from ops.launch import can_reach, output_of
+from ops.program import Program, Stage, UnixUser
 from ops.sockets import socket_folder
 
 OLDEST_MAJOR = 15
@@ -62,6 +62,7 @@ class Postgres:
             command=(str(self.binaries / "postgres"), "-D", str(self.data), *_options(self)),
             folder=self.folder,
             environment={**environment, "HOME": str(self.folder), "LC_ALL": "C.UTF-8"},
+            stage=Stage.DATABASE,
             user=self.user,
             ready=lambda pid: _is_ready(self.data, pid),
             # SIGINT is the fast shutdown, SIGQUIT the immediate one.
@@ -74,9 +75,14 @@ class Postgres:
 
     def create_database(self) -> None:
         """Create the platform's role and database, unless they exist. The server must be ready."""
-        login = {"host": str(self.sockets), "port": 5432, "user": SUPERUSER}
-        password = _secret(self.folder / "superuser_password")
-        with psycopg.connect(**login, password=password, dbname="postgres", autocommit=True) as link:
+        with psycopg.connect(
+            host=str(self.sockets),
+            port=5432,
+            user=SUPERUSER,
+            password=_secret(self.folder / "superuser_password"),
+            dbname="postgres",
+            autocommit=True,
+        ) as link:
             if not link.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
                 _create_role(link, password=_secret(self.folder / "password"))
             if not link.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():

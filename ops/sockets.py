@@ -10,7 +10,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from ops.launch import UnixUser
+from ops.program import UnixUser
 
 # The kernel allows 108 bytes; PostgreSQL needs a few more for its lock file beside the socket.
 PATH_BYTES = 95
@@ -18,6 +18,7 @@ PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 # A slow client's kernel buffer holds at most this much, so that the hub sees it is slow.
 NOTSENT_LOWAT_BYTES = 16 * 1024
 PORTS_TRIED = 50
+HIGHEST_PORT = 65535
 
 
 class SocketFolderUnsafe(RuntimeError):
@@ -52,9 +53,8 @@ def fits(*, path: Path) -> bool:
 
 def open_listener(*, host: str, port: int, strict: bool) -> socket.socket:
     """Return a listening socket on `port` or, unless `strict`, on the next free one."""
-    for candidate in range(port, port + (1 if strict else PORTS_TRIED)):
-        if candidate > 65535:
-            break
+    last = min(HIGHEST_PORT, port if strict else port + PORTS_TRIED)
+    for candidate in range(port, last + 1):
         with contextlib.suppress(PortTaken):
             return _listen(host, candidate)
     raise PortTaken(f"port {port} on {host} is taken" if strict else f"no port free from {port} on {host}")

@@ -1,115 +1,118 @@
-"""Keeps programs running: starts them in order, restarts the ones that die, stops them in order."""
+"""Keeps programs running: starts them, restarts the ones that die, stops them in stages."""
 
 import contextlib
-import os
 import selectors
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from types import FrameType
 from typing import Self
 
 from ops.journal import Journal
-from ops.launch import spawn
 from ops.program import Program
+from ops.running import Running
 
 LONGEST_RESTART_SECONDS = 30.0
 # A program that ran this long has recovered: its next restart is quick again.
 STEADY_SECONDS = 60.0
 CHECK_SECONDS = 0.05
-LINE_BYTES = 64 * 1024
+IDLE_SECONDS = 1.0
 
 
 class StartFailed(RuntimeError):
     """A program did not become ready in time."""
 
+    def __init__(self, program: Program) -> None:
+        super().__init__(f"{program.name} was not ready after {program.ready_seconds:.0f} s")
+        self.name = program.name
+
 
 class StopRequested(RuntimeError):
-    """A signal asked the supervisor to stop while it was still starting."""
+    """A signal asked for the end while the supervisor was still starting."""
 
 
 @dataclass(slots=True)
 class Child:
-    """One program and the process that runs it now, if one does."""
+    """One program: either it runs, or its next start is due at a moment."""
 
     program: Program
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
+    running: Running | None = None
     failures: int = 0
-    restart_at: float | None = None
-    unfinished: bytes = b""
-    ready: bool = False
+    restart_at: float = 0.0
 
 
 class Supervisor:
-    """Single-threaded, because a child is told of its parent's death by the thread that started it."""
+    """Single-threaded, because Linux tells a child of the death of the thread that started it."""
 
-    def __init__(self, *, journal: Journal) -> None:
+    def __init__(self, *, journal: Journal, on_change: Callable[[Mapping[str, int]], None] | None = None) -> None:
         self._journal = journal
+        self._on_change = on_change
         self._children: dict[str, Child] = {}
         self._selector = selectors.DefaultSelector()
-        self._signals = 0
-        self._asked: signal.Signals | None = None
-        self._bell, self._bell_rope = socket.socketpair()
+        self._bell, self._rope = socket.socketpair()
+        self._asked: list[signal.Signals] = []
 
     def __enter__(self) -> Self:
-        self._bell.setblocking(False)
-        self._bell_rope.setblocking(False)
-        self._selector.register(self._bell, selectors.EVENT_READ, None)
-        signal.set_wakeup_fd(self._bell_rope.fileno(), warn_on_full_buffer=False)
+        for end in (self._bell, self._rope):
+            end.settimeout(0)
+        # Python writes to the rope whenever a signal arrives, and that wakes the selector.
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        signal.set_wakeup_fd(self._rope.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask_to_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop(names=reversed(self._children))
+        self.stop()
         signal.set_wakeup_fd(-1)
         self._selector.close()
         self._bell.close()
-        self._bell_rope.close()
+        self._rope.close()
 
     @property
     def stopping(self) -> bool:
         """Whether a signal asked for the end."""
-        return self._signals > 0
+        return bool(self._asked)
 
-    def start(self, program: Program) -> float:
-        """Start `program`, wait until it is ready and return the seconds it took; raise `StartFailed`."""
-        child = self._children[program.name] = Child(program)
+    def start(self, *programs: Program) -> None:
+        """Start the programs and wait until all are ready; raise `StartFailed` or `StopRequested`."""
+        children = [Child(program) for program in programs]
         began = time.monotonic()
-        self._spawn(child)
-        while not self._check_ready(child):
-            self._step_or_stop()
-            if time.monotonic() - began > program.ready_seconds:
-                raise StartFailed(f"{program.name} was not ready after {program.ready_seconds:.0f} s")
-        return time.monotonic() - began
+        for child in children:
+            self._children[child.program.name] = child
+            self._launch(child)
+        for child in children:
+            while not (child.running and child.running.is_ready()):
+                self._step_or_stop()
+                if time.monotonic() - began > child.program.ready_seconds:
+                    raise StartFailed(child.program)
 
     def run(self, program: Program) -> int:
-        """Run `program` to its end and return its exit code; the others are kept running meanwhile."""
-        child = Child(program)
-        self._spawn(child)
-        process = child.process
-        assert process is not None
+        """Run a program to its end and return its exit code. The others are kept running meanwhile."""
+        running = Running(program=program)
+        self._selector.register(running.output, selectors.EVENT_READ, running)
         try:
-            while process.poll() is None:
+            while running.exit_code() is None:
                 self._step_or_stop()
         finally:
-            self._end([child])
-        self._drain(child)
-        return process.returncode
+            self._end([running])
+        return running.exit_code() or 0
 
     def wait(self, process: subprocess.Popen[bytes]) -> int:
-        """Keep the programs running until `process`, which is not one of them, ends."""
+        """Keep the programs running until `process`, which shares our terminal, ends; return its exit code."""
+        told = 0
         while process.poll() is None:
             self.step()
-            # A terminal sends its Ctrl-C to the process itself.
-            if self._asked in {signal.SIGTERM, signal.SIGHUP}:
-                process.send_signal(self._asked)
-                self._asked = None
+            for number in self._asked[told:]:
+                # The terminal's Ctrl-C reaches it without us.
+                if number is not signal.SIGINT:
+                    process.send_signal(number)
+            told = len(self._asked)
         return process.returncode
 
     def watch(self) -> None:
@@ -117,144 +120,99 @@ class Supervisor:
         while not self.stopping:
             self.step()
 
-    def step(self, *, seconds: float = 1.0) -> None:
-        """Read what the programs printed, notice the dead, restart those that are due."""
-        for key, _ in self._selector.select(self._until_restart(seconds)):
-            self._read(key.data)
+    def step(self, *, seconds: float = IDLE_SECONDS) -> None:
+        """Pass on what was printed, notice who died, start who is due. Returns after `seconds` or the first news."""
+        for key, _ in self._selector.select(self._patience(seconds)):
+            self._pass_on(key.data)
         for child in self._children.values():
-            self._notice_death(child)
-            if child.restart_at is not None and child.restart_at <= time.monotonic():
-                self._spawn(child)
+            if child.running is None:
+                if child.restart_at <= time.monotonic():
+                    self._launch(child)
+            elif (code := child.running.exit_code()) is not None:
+                self._bury(child, child.running, code)
 
-    def stop(self, *, names: Iterable[str]) -> None:
-        """Stop the named programs one after another, each within its bound."""
-        for name in list(names):
-            if child := self._children.pop(name, None):
-                self._end([child])
-
-    def pids(self) -> dict[str, int]:
-        """Return the process ids of the programs that run now."""
-        return {name: child.process.pid for name, child in self._children.items() if child.process}
+    def stop(self) -> None:
+        """Stop all programs, stage by stage, those of one stage together."""
+        children = sorted(self._children.values(), key=lambda child: child.program.stage)
+        self._children = {}
+        for _, stage in groupby(children, key=lambda child: child.program.stage):
+            self._end([child.running for child in stage if child.running])
 
     def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
-        self._signals += 1
-        self._asked = signal.Signals(number)
+        self._asked.append(signal.Signals(number))
 
     def _step_or_stop(self) -> None:
         if self.stopping:
             raise StopRequested
         self.step(seconds=CHECK_SECONDS)
 
-    def _spawn(self, child: Child) -> None:
-        program = child.program
-        child.restart_at = None
-        child.ready = False
-        child.started = time.monotonic()
-        child.process = spawn(
-            command=program.command,
-            environment=program.environment,
-            folder=program.folder,
-            user=program.user,
-            death_signal=program.death_signal,
-            pass_fds=program.pass_fds,
-        )
-        assert child.process.stdout is not None
-        os.set_blocking(child.process.stdout.fileno(), False)
-        self._selector.register(child.process.stdout, selectors.EVENT_READ, child)
-
-    def _check_ready(self, child: Child) -> bool:
-        program = child.program
-        if child.process is None:
-            return False
-        if not program.ready_text:
-            child.ready = program.ready is None or program.ready(child.process.pid)
-        return child.ready
-
-    def _until_restart(self, seconds: float) -> float:
-        due = [child.restart_at for child in self._children.values() if child.restart_at is not None]
+    def _patience(self, seconds: float) -> float:
+        due = [child.restart_at for child in self._children.values() if child.running is None]
         return max(0.0, min([seconds, *(moment - time.monotonic() for moment in due)]))
 
-    def _notice_death(self, child: Child) -> None:
-        process = child.process
-        if process is None or process.poll() is None:
+    def _pass_on(self, running: Running | None) -> None:
+        if running is None:
+            with contextlib.suppress(BlockingIOError):
+                self._bell.recv(4096)
             return
-        self._drain(child)
-        child.process = None
-        if time.monotonic() - child.started > STEADY_SECONDS:
+        self._write(running.program, running.read())
+        if running.silent:
+            self._selector.unregister(running.output)
+
+    def _write(self, program: Program, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._journal.write(name=program.name, line=line, quiet=program.quiet)
+
+    def _launch(self, child: Child) -> None:
+        child.running = Running(program=child.program)
+        self._selector.register(child.running.output, selectors.EVENT_READ, child.running)
+        self._tell_change()
+
+    def _bury(self, child: Child, running: Running, code: int) -> None:
+        self._close(running)
+        child.running = None
+        if time.monotonic() - running.started > STEADY_SECONDS:
             child.failures = 0
         delay = min(LONGEST_RESTART_SECONDS, child.program.restart_seconds * 2**child.failures)
         child.failures += 1
         child.restart_at = time.monotonic() + delay
-        words = f"{child.program.name} ended ({_ending(process.returncode)}), restarting in {delay:.1f} s"
+        words = f"{child.program.name} ended ({_ending(code)}); it starts again in {delay:.1f} s"
         self._journal.write(name="run", line=words)
+        self._tell_change()
 
-    def _read(self, child: Child | None) -> None:
-        if child is None:
-            with contextlib.suppress(BlockingIOError):
-                self._bell.recv(4096)
-            return
-        assert child.process is not None
-        assert child.process.stdout is not None
-        with contextlib.suppress(BlockingIOError):
-            block = os.read(child.process.stdout.fileno(), LINE_BYTES)
-            if not block:
-                self._selector.unregister(child.process.stdout)
-            for line in _lines(child, block):
-                self._hear(child, line)
+    def _close(self, running: Running) -> None:
+        if running.output in self._selector.get_map():
+            self._selector.unregister(running.output)
+        self._write(running.program, running.read_rest())
 
-    def _hear(self, child: Child, line: str) -> None:
-        program = child.program
-        if program.ready_text and program.ready_text in line:
-            child.ready = True
-        self._journal.write(name=program.name, line=line, quiet=program.quiet)
+    def _tell_change(self) -> None:
+        if self._on_change:
+            self._on_change({name: child.running.pid for name, child in self._children.items() if child.running})
 
-    def _drain(self, child: Child) -> None:
-        """Read what a dead process left in its pipe, and close it."""
-        pipe = child.process.stdout if child.process else None
-        if pipe is None or pipe.closed:
-            return
-        while pipe in self._selector.get_map() and _readable(pipe.fileno()):
-            self._read(child)
-        if pipe in self._selector.get_map():
-            self._selector.unregister(pipe)
-        if child.unfinished:
-            self._hear(child, child.unfinished.decode(errors="replace"))
-            child.unfinished = b""
-        pipe.close()
+    def _end(self, group: list[Running]) -> None:
+        for running in group:
+            self._send_next_signal(running, 0)
+        sent = dict.fromkeys(group, 0)
+        deadline = {running: time.monotonic() + running.program.stop_seconds for running in group}
+        patience = len(self._asked)
+        while sent:
+            self.step(seconds=CHECK_SECONDS)
+            # Another Ctrl-C is impatience: go on to the next, harder signal.
+            hurried = len(self._asked) > patience
+            patience = len(self._asked)
+            for running in list(sent):
+                if running.exit_code() is not None:
+                    del sent[running]
+                    self._close(running)
+                elif hurried or time.monotonic() > deadline[running]:
+                    sent[running] += 1
+                    deadline[running] = time.monotonic() + running.program.stop_seconds
+                    self._send_next_signal(running, sent[running])
 
-    def _end(self, children: list[Child]) -> None:
-        for child in children:
-            if child.process is not None:
-                self._end_process(child, child.process)
-
-    def _end_process(self, child: Child, process: subprocess.Popen[bytes]) -> None:
-        asked = self._signals
-        for number in (*child.program.stop_signals, signal.SIGKILL):
-            if process.poll() is not None:
-                break
-            process.send_signal(number)
-            deadline = time.monotonic() + child.program.stop_seconds
-            # A second Ctrl-C is impatience: go on to the next, harder signal.
-            while process.poll() is None and time.monotonic() < deadline and self._signals == asked:
-                self.step(seconds=CHECK_SECONDS)
-            asked = self._signals
-        process.wait()
-        self._drain(child)
-
-
-def _lines(child: Child, block: bytes) -> Iterator[str]:
-    *whole, child.unfinished = (child.unfinished + block).split(b"\n")
-    for line in whole:
-        yield line.decode(errors="replace").rstrip("\r")
-    if len(child.unfinished) > LINE_BYTES:
-        yield child.unfinished.decode(errors="replace")
-        child.unfinished = b""
-
-
-def _readable(descriptor: int) -> bool:
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        return bool(selector.select(0))
+    @staticmethod
+    def _send_next_signal(running: Running, number: int) -> None:
+        signals = (*running.program.stop_signals, signal.SIGKILL)
+        running.send(signals[min(number, len(signals) - 1)])
 
 
 def _ending(code: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.program import Program
+from ops.program import Program, Stage
 from ops.sockets import socket_folder
 
 SOCKET_NAME = "valkey.sock"
@@ -38,6 +38,7 @@ class Valkey:
             command=(str(self.server), *_options(self)),
             folder=self.folder,
             environment=environment,
+            stage=Stage.CACHE,
             ready=lambda _: answers_ping(path=self.sockets / SOCKET_NAME),
             restart_seconds=0.2,
             quiet=True,
