@@ -1,0 +1,38 @@
+"""What can go wrong when an operator acts, named by what he must do."""
+
+from accounts.errors import PlatformError
+
+
+class TargetUnknown(PlatformError):
+    """The thing to act on does not exist; check its name."""
+
+    code = "target_unknown"
+    status = 404
+
+
+class HaltStricter(PlatformError):
+    """A stricter halt is already in force; release it first."""
+
+    code = "halt_stricter"
+    status = 409
+
+
+class HaltUnknown(PlatformError):
+    """No such halt is in force; look at the list again."""
+
+    code = "halt_unknown"
+    status = 404
+
+
+class NoTaker(PlatformError):
+    """No other account could take the data; log one in first."""
+
+    code = "no_taker"
+    status = 409
+
+
+class LoginFailed(PlatformError):
+    """The broker's login page did not lead to a session; log in by hand."""
+
+    code = "login_failed"
+    status = 502

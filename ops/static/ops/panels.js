@@ -1,0 +1,188 @@
+// Everything on the Desk but the account matrix: state bar, tiles, orders, feed, Greeks, timeline.
+
+import { ageOf, chip, clockTime, count, countdownTo, h, mark, setText, setTone, sync } from "./dom.js";
+import { verbButton } from "./matrix.js";
+
+const $ = (id) => document.getElementById(id);
+const TRADING = { ACTIVE: ["good", "●"], REDUCING: ["warn", "▲"], HALTED: ["bad", "■"] };
+const TRACE_POINTS = 120;
+const rates = [];
+
+export function drawBar(state) {
+  const { trading } = state;
+  const [tone, sign] = TRADING[trading.state];
+  setTone($("trading"), tone);
+  setText($("trading").firstElementChild, `${sign} ${trading.state}`);
+  setText($("trading").lastElementChild, trading.note ?? "");
+  $("trading").title = trading.note ?? "";
+  replaceWhenChanged($("market"), [state.market.state, state.market.changes_at], () => [
+    state.market.label,
+    ...(state.market.changes_at ? [" · ", countdownTo(state.market.changes_at, state.market.change)] : []),
+  ]);
+  setText($("broker"), state.broker.name);
+  $("broker").title = state.broker.root;
+}
+
+export function drawAlarm(state, before) {
+  if (before && before.trading.state === state.trading.state) return;
+  if (!before && state.trading.state === "ACTIVE") return;
+  setText($("alarm"), `Trading is ${state.trading.state}. ${state.trading.note ?? ""}`);
+}
+
+export function drawTiles(state) {
+  sync($("tiles"), state.tiles, { key: (tile) => tile.name, build: tileNode });
+}
+
+function tileNode(tile) {
+  const value = h("span", { class: "tile__value" }, count(tile.value));
+  if (tile.of !== undefined) value.append(h("small", {}, ` of ${count(tile.of)}`));
+  if (tile.unit) value.append(h("small", {}, ` ${tile.unit}`));
+  const alert = tile.tone === "bad" || tile.tone === "warn" ? `${mark(tile.tone)} ` : "";
+  const note = h("span", { class: "tile__note", title: tile.note }, alert, tile.note ?? "");
+  if (tile.at) note.append(tile.note ? " · " : "", ageOf(tile.at, { old: tile.old, dead: tile.dead }));
+  return h("div", { class: "tile", "data-tone": tile.tone }, h("span", { class: "tile__name" }, tile.name), value, note);
+}
+
+export function drawAttention(findings, mayAct) {
+  const panel = $("attention-panel");
+  panel.hidden = !findings.length;
+  setTone(panel, findings.some((finding) => finding.severity === "red") ? "" : "warn");
+  setText($("attention-count"), findings.length || "");
+  sync($("attention"), findings, {
+    key: (finding) => `${finding.code} ${finding.subject}`,
+    build: (finding) => findingNode(finding, mayAct),
+  });
+}
+
+function findingNode(finding, mayAct) {
+  const red = finding.severity === "red";
+  const item = h(
+    "li",
+    {},
+    chip(red ? "bad" : "warn", red ? "Act now" : "Look today"),
+    h("p", {}, h("b", {}, finding.text), " ", h("span", { class: "mend" }, finding.mend)),
+  );
+  if (finding.url) item.append(h("a", { class: "act act--main", href: finding.url, "data-focus": "go" }, finding.url_text));
+  else if (finding.verb && mayAct) item.append(verbButton(finding.verb, finding.subject));
+  return item;
+}
+
+export function drawOrders(orders) {
+  sync($("funnel"), orders.funnel, {
+    key: (stage) => stage.name,
+    build: (stage) => h("li", { "data-tone": stage.tone, title: stage.hint }, h("b", {}, count(stage.count)), h("span", {}, stage.name)),
+  });
+  if (!orders.recent.length) return void $("recent").replaceChildren(emptyRow(5, "No order today yet"));
+  $("recent").querySelector(".empty")?.closest("tr").remove();
+  sync($("recent"), orders.recent, { key: (order) => order.id, build: orderRow });
+}
+
+function orderRow(order) {
+  const side = order.transaction_type === "BUY" ? "buy" : "sell";
+  const price = order.price === undefined ? "market" : `at ${order.price}`;
+  const what = h("td", {}, h("b", { class: side }, order.transaction_type), ` ${count(order.quantity)} `);
+  what.append(h("a", { href: order.url }, `${order.exchange}:${order.tradingsymbol}`), h("span", { class: "dim" }, ` ${price}`));
+  const filled = `${count(order.filled_quantity)}${order.average_price ? ` at ${order.average_price}` : ""}`;
+  return h(
+    "tr",
+    {},
+    h("td", {}, clockTime(order.created_at)),
+    h("td", {}, order.account),
+    what,
+    h("td", { class: "number" }, filled),
+    h("td", {}, chip(order.tone, order.state, order.detail)),
+  );
+}
+
+export function drawFeed(feed) {
+  sync($("feed"), feed.facts, { key: (fact) => fact.name, build: factNode });
+  traceRate(feed.ticks_per_second);
+}
+
+function factNode(fact) {
+  const value = fact.at ? ageOf(fact.at, { old: fact.old, dead: fact.dead }) : `${count(fact.value)}${fact.unit ? ` ${fact.unit}` : ""}`;
+  return h("div", {}, h("dt", {}, fact.name), h("dd", {}, value));
+}
+
+function traceRate(rate) {
+  rates.push(rate ?? 0);
+  if (rates.length > TRACE_POINTS) rates.shift();
+  const top = Math.max(10, ...rates) * 1.15;
+  const points = rates.map((value, index) => `${(index / (TRACE_POINTS - 1)) * 100},${40 - (value / top) * 38}`);
+  const line = `M${points.join("L")}`;
+  const box = $("rate-trace");
+  if (!box.firstElementChild) {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("viewBox", "0 0 100 40");
+    svg.setAttribute("preserveAspectRatio", "none");
+    svg.setAttribute("aria-hidden", "true");
+    for (const name of ["area", "line"]) {
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      path.setAttribute("class", name);
+      svg.append(path);
+    }
+    box.append(svg, h("p"));
+  }
+  const [area, stroke] = box.querySelectorAll("path");
+  stroke.setAttribute("d", line);
+  area.setAttribute("d", `${line}L${points.at(-1).split(",")[0]},40L0,40Z`);
+  setText(box.querySelector("p"), `${count(rate)} ticks a second, last two minutes`);
+}
+
+export function drawProcesses(processes) {
+  sync($("processes"), processes, {
+    key: (process) => process.name,
+    build: (process) =>
+      h(
+        "tr",
+        {},
+        h("td", {}, process.name),
+        h("td", {}, chip(process.tone, process.word, process.detail)),
+        h("td", { class: "number" }, ageOf(process.heard_at, { old: process.old, dead: process.dead })),
+      ),
+  });
+}
+
+export function drawGreeks(greeks) {
+  setText($("greeks-count"), `${greeks.chains.length} live`);
+  if (!greeks.chains.length) return void $("chains").replaceChildren(emptyRow(7, greeks.note));
+  $("chains").querySelector(".empty")?.closest("tr").remove();
+  sync($("chains"), greeks.chains, {
+    key: (chain) => `${chain.underlying} ${chain.expiry}`,
+    build: (chain) =>
+      h(
+        "tr",
+        {},
+        h("td", {}, h("b", {}, chain.underlying), ` ${chain.expiry}`),
+        number(chain.forward?.toFixed(2)),
+        number(chain.atm_iv === undefined ? undefined : `${(chain.atm_iv * 100).toFixed(2)} %`),
+        number(`${count(chain.solved)} / ${count(chain.contracts)}`),
+        number(chain.solve_ms === undefined ? undefined : `${chain.solve_ms.toFixed(1)} ms`),
+        h("td", { class: "number" }, ageOf(chain.oldest_input_at, { old: 30, dead: 120, none: "–" })),
+        h("td", { class: "number" }, ageOf(chain.computed_at, { old: 4, dead: 15 })),
+      ),
+  });
+}
+
+const number = (text) => h("td", { class: "number" }, text ?? "–");
+
+export function drawTimeline(entries) {
+  if (!entries.length) return void $("timeline").replaceChildren(h("li", { class: "empty" }, "Nothing happened yet"));
+  sync($("timeline"), entries, {
+    key: (entry) => entry.id,
+    build: (entry) => {
+      const reason = entry.reason ? h("span", { class: "why" }, ` ${entry.reason}`) : null;
+      const text = h("p", {}, h("b", {}, entry.words), ` ${entry.subject}`, reason, h("span", { class: "dim" }, ` · ${entry.actor}`));
+      return h("li", {}, h("time", { datetime: entry.at, title: new Date(entry.at).toLocaleString() }, clockTime(entry.at)), text);
+    },
+  });
+}
+
+const emptyRow = (columns, text) => h("tr", {}, h("td", { colspan: columns, class: "empty" }, text));
+
+function replaceWhenChanged(node, print, build) {
+  const wanted = JSON.stringify(print);
+  if (node.dataset.print === wanted) return;
+  node.dataset.print = wanted;
+  node.replaceChildren(...build());
+}
