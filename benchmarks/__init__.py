@@ -1,0 +1,1 @@
+"""Measurements that print numbers; run one with python -m benchmarks.NAME."""

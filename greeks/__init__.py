@@ -1,0 +1,1 @@
+"""Implied volatility and sensitivities of option chains, with the provenance of every number."""
