@@ -1,6 +1,7 @@
 """Users, broker accounts and what guards them, as rows."""
 
 import uuid
+from datetime import datetime
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
@@ -13,6 +14,30 @@ from accounts.fields import SealedField
 
 class User(AbstractUser):
     """A person or a program that signs in to the platform."""
+
+    class Role(models.TextChoices):
+        """What the user may do; which accounts it may be done to is said beside it."""
+
+        NONE = "none"
+        VIEWER = "viewer"
+        TRADER = "trader"
+        OPERATOR = "operator"
+        SECURITY_OFFICER = "security_officer"
+        ADMINISTRATOR = "administrator"
+
+    role = models.CharField(max_length=20, choices=Role, default=Role.NONE)
+    every_account = models.BooleanField(
+        default=False, help_text="May see every broker account, those to come included."
+    )
+    accounts = models.ManyToManyField("BrokerAccount", related_name="+", blank=True)
+
+    class Meta(AbstractUser.Meta):
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(role__in=["none", "viewer", "trader", "operator", "security_officer", "administrator"]),
+                name="user_role_known",
+            ),
+        ]
 
 
 class AccountGroup(models.Model):
@@ -53,6 +78,12 @@ class BrokerAccount(models.Model):
             models.CheckConstraint(
                 condition=Q(state__in=["active", "degraded", "cordoned", "retired"]), name="account_state_known"
             ),
+            models.CheckConstraint(
+                condition=Q(state="active") | ~Q(state_reason=""), name="account_state_has_a_reason"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="degraded") ^ Q(recovers_at__isnull=True), name="account_recovers_only_when_degraded"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -60,15 +91,17 @@ class BrokerAccount(models.Model):
 
 
 class Credential(models.Model):
-    """One version of an account's secrets; exactly one version is current."""
+    """One version of an account's secrets; at most one version is current, and only that one keeps its secrets."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="+")
     version = models.PositiveIntegerField()
     api_key = models.CharField(max_length=40)
-    api_secret = SealedField()
+    api_secret = SealedField(null=True)
     access_token = SealedField(null=True)
     token_expires_at = models.DateTimeField(null=True, blank=True)
+    logged_in_at = models.DateTimeField(null=True, blank=True)
+    request_token_digest = models.CharField(max_length=64, blank=True)
     current = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     retired_at = models.DateTimeField(null=True, blank=True)
@@ -78,13 +111,22 @@ class Credential(models.Model):
             models.UniqueConstraint(fields=["account", "version"], name="credential_version_once"),
             models.UniqueConstraint(fields=["account"], condition=Q(current=True), name="credential_one_current"),
             models.CheckConstraint(
-                condition=Q(access_token__isnull=True) | Q(token_expires_at__isnull=False),
+                condition=Q(access_token__isnull=True) ^ Q(token_expires_at__isnull=False),
                 name="credential_token_expires",
+            ),
+            models.CheckConstraint(
+                condition=Q(current=True, api_secret__isnull=False, retired_at__isnull=True)
+                | Q(current=False, api_secret__isnull=True, access_token__isnull=True, retired_at__isnull=False),
+                name="credential_retired_keeps_no_secret",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.account_id} v{self.version}"
+
+    def is_live(self, *, now: datetime) -> bool:
+        """Say whether the token can be used now; opens nothing."""
+        return self.token_expires_at is not None and self.token_expires_at > now
 
 
 class ApiKey(models.Model):

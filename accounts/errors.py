@@ -1,0 +1,106 @@
+"""Errors a caller of the platform can act on; every app derives its own from `PlatformError`."""
+
+from typing import ClassVar
+
+
+class PlatformError(Exception):
+    """Base of all anticipated errors: a stable code, an HTTP status and what became of the request."""
+
+    code: ClassVar[str] = "platform_error"
+    status: ClassVar[int] = 400
+    outcome: ClassVar[str | None] = None
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotAuthenticated(PlatformError):
+    """Nobody known is asking."""
+
+    code = "not_authenticated"
+    status = 401
+
+
+class Forbidden(PlatformError):
+    """The caller is known and may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class AccountUnknown(PlatformError):
+    """No such account, or none that the caller may see."""
+
+    code = "account_unknown"
+    status = 404
+
+
+class AccountStateConflict(PlatformError):
+    """The account's state does not allow the change."""
+
+    code = "account_state_conflict"
+    status = 409
+
+
+class LoginNeeded(PlatformError):
+    """The account has no live access token: somebody must log in."""
+
+    code = "login_needed"
+    status = 503
+    retryable = True
+
+
+class LoginRefused(PlatformError):
+    """The login did not prove the account it was for; nothing was stored."""
+
+    code = "login_refused"
+    status = 409
+
+
+class LoginInProgress(PlatformError):
+    """Another login of the same account holds the lock: ask again."""
+
+    code = "login_in_progress"
+    status = 409
+    retryable = True
+
+
+class CredentialMissing(PlatformError):
+    """The account has no current API key and secret: rotate one in."""
+
+    code = "credential_missing"
+    status = 409
+
+
+class ReasonMissing(PlatformError):
+    """The deed goes into the audit trail, so it needs a reason."""
+
+    code = "reason_missing"
+
+
+class BudgetSpent(PlatformError):
+    """The broker's rate limit leaves no room within the time a call may wait."""
+
+    code = "budget_spent"
+    status = 503
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class KeyRingError(PlatformError):
+    """The key ring is missing, readable by others or damaged: no secret can be opened."""
+
+    code = "key_ring_unusable"
+    status = 503
+
+
+class SealBroken(PlatformError):
+    """A sealed value does not open here: it was changed, or moved from another row, field or installation."""
+
+    code = "seal_broken"
+    status = 500

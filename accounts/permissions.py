@@ -1,0 +1,36 @@
+"""Every view says which scope each method needs; a view that does not is closed."""
+
+from typing import Any
+
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from accounts.queries import Principal
+
+
+class HasScope(BasePermission):
+    """Lets through principals that hold `view.required_scopes[method]`."""
+
+    code = "scope_missing"
+
+    def __init__(self) -> None:
+        self.message = "this view declares no scope for the method"
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Say whether the caller may use this method of this view."""
+        principal = request.auth
+        if not isinstance(principal, Principal):
+            return False
+        if request.method == "OPTIONS":
+            return True
+        scope = scope_of(view, request.method or "")
+        if scope is None:
+            return False
+        self.message = f"the scope {scope} is missing"
+        return principal.may(scope)
+
+
+def scope_of(view: Any, method: str) -> str | None:
+    """Return the scope a view declares for a method; HEAD asks for what GET asks."""
+    declared: dict[str, str] = getattr(view, "required_scopes", {})
+    return declared.get("GET" if method in SAFE_METHODS else method)

@@ -1,0 +1,1 @@
+"""Secrets at rest: an envelope per value, its data key wrapped by a provider."""

@@ -1,0 +1,51 @@
+"""The settings and servers a test process needs, made before Django reads them."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from accounts.vault.keyfile import new_ring, write_ring
+from ops.sockets import socket_folder
+from ops.valkey import SOCKET_NAME, answers_ping, prepare_valkey
+
+START_SECONDS = 20.0
+
+
+def prepare() -> None:
+    """Give this process a data folder, a key ring and the settings nobody set."""
+    folder = Path(tempfile.mkdtemp(prefix="ticker-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["TICKER_DATA_DIR"] = str(folder)
+    os.environ["VAULT_KEY_FILE"] = str(folder / "keys" / "keyring.json")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ticker_site.settings")
+    os.environ.setdefault("SECRET_KEY", "a key that only tests use, and long enough for the checks")
+    os.environ.setdefault("API_KEY_PEPPER", "a pepper that only tests use")
+    os.environ.setdefault("PUBLIC_URL", "http://testserver")
+    os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
+    ring = new_ring(now=datetime.now(UTC), automatic=False)
+    write_ring(path=Path(os.environ["VAULT_KEY_FILE"]), ring=ring, replace_existing=False)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["REDIS_URL"] = _own_valkey(folder / "valkey")
+
+
+def _own_valkey(folder: Path) -> str:
+    """Channels of Valkey are shared by all its databases, so parallel workers cannot share a server."""
+    valkey = prepare_valkey(folder=folder, environment=os.environ)
+    process = subprocess.Popen(
+        valkey.program(environment=os.environ).command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+    )
+    atexit.register(process.wait)
+    atexit.register(process.terminate)
+    deadline = time.monotonic() + START_SECONDS
+    while not answers_ping(path=socket_folder(folder=folder, name=SOCKET_NAME) / SOCKET_NAME):
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise RuntimeError(f"Valkey did not start in {folder}")
+    return valkey.url
