@@ -1,10 +1,10 @@
 """Decode binary tick frames into columns: one structured row per packet, in order of arrival."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -62,14 +62,24 @@ _DIVISORS[SEGMENT_CDS] = 1e7
 # The documentation says 1e7 for every currency; all four official clients use 1e4 here.
 _DIVISORS[[SEGMENT_BCD, SEGMENT_NCO]] = 1e4
 
-_KINDS: Final = {8: KIND_LTP, 44: KIND_QUOTE, 184: KIND_FULL, 28: KIND_INDEX_QUOTE, 32: KIND_INDEX_FULL}
+# The length of a packet is its type.
+_LTP, _INDEX_QUOTE, _INDEX_FULL, _QUOTE, _FULL = 8, 28, 32, 44, 184
+_KINDS: Final = {
+    _LTP: KIND_LTP,
+    _QUOTE: KIND_QUOTE,
+    _FULL: KIND_FULL,
+    _INDEX_QUOTE: KIND_INDEX_QUOTE,
+    _INDEX_FULL: KIND_INDEX_FULL,
+}
+_PREFIX: Final = 2
 _FRAMED: Final = {length: np.dtype([("length", ">u2"), ("words", ">u4", (length // 4,))]) for length in _KINDS}
 _PACKET: Final = re.compile(b"|".join(b"\x00%b.{%d}" % (re.escape(bytes([n])), n) for n in _KINDS), re.DOTALL)
 
 
 def _column(name: str, width: int) -> int:
     """Place of a field, counted in items of `width` bytes."""
-    return int((TICK.fields or {})[name][1]) // width
+    fields = cast("Mapping[str, tuple[np.dtype[np.generic], int]]", TICK.fields)
+    return fields[name][1] // width
 
 
 _HEAD, _PRICE, _OPEN, _LOTS, _OI, _DEPTH = (
@@ -113,7 +123,7 @@ class _Batch:
     loose_places: list[range] = field(default_factory=list)
 
     def add(self, frame: bytes) -> None:
-        if len(frame) < 2:
+        if len(frame) < _PREFIX:
             return
         count = frame[0] << 8 | frame[1]
         if _is_uniform(frame, count):
@@ -134,7 +144,7 @@ class _Batch:
         lengths = np.fromiter(map(len, self.loose), np.intp, len(self.loose))
         places = np.fromiter(chain.from_iterable(self.loose_places), np.intp, len(self.loose))
         places = places[lengths.argsort(kind="stable")]
-        buffer = b"".join(sorted(self.loose, key=len))
+        buffer = b"".join(sorted(self.loose, key=lambda packet: len(packet)))
         at = first = 0
         for length, count in sorted((length, int((lengths == length + 2).sum())) for length in _KINDS):
             if count:
@@ -216,31 +226,31 @@ def _fill(rows: Rows, cells: npt.NDArray[np.float64], block: _Block) -> None:
     rows["instrument_token"] = tokens
     rows["kind"] = _KINDS[block.length]
     rows["tradable"] = segments != SEGMENT_INDICES
-    if block.length == 8:
+    if block.length == _LTP:
         cells[:, _PRICE] = words[:, 1] / divisors[:, 0]
-    elif block.length < 44:
-        _fill_index(rows, cells, words, divisors)
+    elif block.length < _QUOTE:
+        _fill_index(cells, words, divisors)
     else:
         _fill_quote(cells, words, divisors)
-    if block.length == 184:
+    if block.length == _INDEX_FULL:
+        rows["exchange_at"] = words[:, 7]
+    elif block.length == _FULL:
         _fill_full(rows, cells, words, divisors)
 
 
-def _fill_index(rows: Rows, cells: npt.NDArray[np.float64], words: _Words, divisors: npt.NDArray[np.float64]) -> None:
+def _fill_index(cells: npt.NDArray[np.float64], words: _Words, divisors: npt.NDArray[np.float64]) -> None:
     prices = words[:, 1:6] / divisors
     cells[:, _PRICE] = prices[:, 0]
     # Index packets come as high, low, open, close; all others as open, high, low, close.
     cells[:, _OPEN + 1 : _OPEN + 3] = prices[:, 1:3]
     cells[:, _OPEN] = prices[:, 3]
     cells[:, _OPEN + 3] = prices[:, 4]
-    if words.shape[1] == 8:
-        rows["exchange_at"] = words[:, 7]
 
 
 def _fill_quote(cells: npt.NDArray[np.float64], words: _Words, divisors: npt.NDArray[np.float64]) -> None:
     # Columns of the packet: last price, last quantity, average price, volume, two totals, open, high, low, close.
     prices = words[:, 1:11] / divisors
-    cells[:, _PRICE : _OPEN] = prices[:, 0:3:2]
+    cells[:, _PRICE:_OPEN] = prices[:, 0:3:2]
     cells[:, _OPEN : _OPEN + 4] = prices[:, 6:]
     lots = cells.view(np.int64)
     lots[:, _LOTS] = words[:, 2]

@@ -1,0 +1,305 @@
+"""Kite Connect over HTTP: one class, one method an endpoint, errors by consequence."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+# Importing kiteconnect imports its ticker, and that picks Twisted's reactor for the process. It is harmless at the top
+# of this module because of two facts the tests hold: under Daphne the reactor is chosen before any module of ours
+# (its app imports daphne.server from INSTALLED_APPS, as its command does), so both share the asyncio reactor; in every
+# other process the reactor is created and never run, because the ticker is not used.
+from kiteconnect import KiteConnect
+from requests.adapters import HTTPAdapter
+
+from kite.calls import Call, PlainPool, SecurePool, current_call
+from kite.checksum import session_checksum
+from kite.errors import KiteError, OutcomeUnknown, Unavailable
+from kite.rows import IST, BrokenRow, Json, candle_row, order_row, session_row, trade_row
+from kite.types import Candle, KiteSession, Login, OrderChange, OrderRequest, OrderRow, TradeRow, Variety
+from kite.verdicts import Expected, answered, document, evidence, unanswered
+
+CONNECT_TIMEOUT: Final = 3.0
+TOTAL_TIMEOUT: Final = 7.0
+DUMP_TIMEOUT: Final = 60.0
+
+_ORDER_WRITE: Final = Expected(write=True, shape=dict, proof="order_id")
+_WRITE: Final = Expected(write=True)
+_SESSION: Final = Expected(write=True, shape=dict, proof="access_token")
+_ROWS: Final = Expected(shape=list)
+_TABLE: Final = Expected(shape=dict)
+
+
+class _Adapter(HTTPAdapter):
+    """Connections bound to one local address, bounded in time, never retrying."""
+
+    def __init__(self, source_address: str) -> None:
+        self._source = (source_address, 0) if source_address else None
+        super().__init__(pool_connections=1, pool_maxsize=16, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, source_address=self._source, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+
+class _Session(requests.Session):
+    """Sends once, keeps what came back and judges it before the library reads it."""
+
+    def __init__(self, source_address: str) -> None:
+        super().__init__()
+        # The environment must not slip in a proxy, a .netrc password or another certificate store.
+        self.trust_env = False
+        self._source_address = source_address
+        self.mount("https://", _Adapter(source_address))
+        self.mount("http://", _Adapter(source_address))
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        call = current_call.get()
+        path = urlsplit(request.url or "").path
+        call.seen = evidence(method=request.method or "", path=path)
+        response = self._carry(request, call, verify=options.get("verify", True))
+        if isinstance(response, str):
+            # Raised outside the handler: the library's exceptions hold the request with its secrets.
+            raise unanswered(seen=call.seen, expected=call.expected, sent=call.sent, cause=response)
+        call.seen = evidence(method=call.seen.method, path=path, status=response.status_code, body=response.content)
+        self._judge(response, call)
+        return response
+
+    def _carry(self, request: requests.PreparedRequest, call: Call, *, verify: bool) -> requests.Response | str:
+        """Return the answer, or why there is none. An order leaves on a connection nobody used before."""
+        adapter = _Adapter(self._source_address) if call.expected.write else self.get_adapter(request.url or "")
+        if call.expected.write:
+            request.headers["Connection"] = "close"
+        try:
+            response = adapter.send(request, timeout=TOTAL_TIMEOUT, verify=verify)
+            response.content  # noqa: B018 - reads the body
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return _cause(error)
+        finally:
+            if call.expected.write:
+                adapter.close()
+        return response
+
+    def _judge(self, response: requests.Response, call: Call) -> None:
+        parsed = document(response.content)
+        if call.csv and response.status_code == HTTPStatus.OK and parsed is None:
+            response.headers["content-type"] = "text/csv"
+            return
+        verdict = answered(seen=call.seen, expected=call.expected, parsed=parsed)
+        if verdict is not None:
+            raise verdict
+        # The body was proved to be JSON; the library would refuse it without the header.
+        response.headers["content-type"] = "application/json"
+
+
+class _Client(KiteConnect):  # type: ignore[misc]
+    """The official client with our session under it; its row formatting is replaced by `kite.rows`."""
+
+    def __init__(self, *, login: Login, session: _Session) -> None:
+        super().__init__(login.api_key, access_token=login.access_token or None, root=login.rest_root)
+        self.reqsession = session
+
+    def exchange(self, *, request_token: str, checksum: str) -> Json:
+        params = {"api_key": self.api_key, "request_token": request_token, "checksum": checksum}
+        return self._post("api.token", params=params)  # type: ignore[no-any-return]
+
+    def _format_response(self, data: Any) -> Any:
+        return data
+
+    def _format_historical(self, data: Any) -> Any:
+        return data["candles"]
+
+    def _parse_instruments(self, data: Any) -> Any:
+        return data
+
+
+class Rest:
+    """Everything Kite offers to one login. Safe to share between threads."""
+
+    def __init__(
+        self, login: Login, *, connect_timeout: float = CONNECT_TIMEOUT, total_timeout: float = TOTAL_TIMEOUT
+    ) -> None:
+        self._login = login
+        self._connect_timeout = connect_timeout
+        self._total_timeout = total_timeout
+        self._session = _Session(login.source_address)
+        self._client = _Client(login=login, session=self._session)
+
+    def close(self) -> None:
+        """Drop idle connections."""
+        self._session.close()
+
+    def exchange_token(self, *, request_token: str, api_secret: str) -> KiteSession:
+        """Return the day's session; the request token is spent whatever happens."""
+        checksum = session_checksum(api_key=self._login.api_key, request_token=request_token, api_secret=api_secret)
+        with self._call(_SESSION):
+            return session_row(self._client.exchange(request_token=request_token, checksum=checksum))
+
+    def close_session(self) -> None:
+        with self._call(_WRITE):
+            self._client.invalidate_access_token()
+
+    def profile(self) -> Json:
+        with self._call():
+            return self._client.profile()  # type: ignore[no-any-return]
+
+    def margins(self) -> Json:
+        with self._call():
+            return self._client.margins()  # type: ignore[no-any-return]
+
+    def place_order(self, order: OrderRequest) -> str:
+        """Send an order once and return the broker's order id."""
+        params = {name: getattr(order, name) for name in OrderRequest.__dataclass_fields__}
+        with self._call(_ORDER_WRITE):
+            return str(self._client.place_order(**_wire(params)))
+
+    def modify_order(
+        self, variety: Variety | str, order_id: str, change: OrderChange, *, parent_order_id: str | None = None
+    ) -> str:
+        params = {name: getattr(change, name) for name in OrderChange.__dataclass_fields__}
+        with self._call(_ORDER_WRITE):
+            changed = self._client.modify_order(variety, order_id, parent_order_id=parent_order_id, **_wire(params))
+        return str(changed)
+
+    def cancel_order(self, variety: Variety | str, order_id: str, *, parent_order_id: str | None = None) -> str:
+        with self._call(_ORDER_WRITE):
+            return str(self._client.cancel_order(variety, order_id, parent_order_id=parent_order_id))
+
+    def orders(self) -> list[OrderRow]:
+        with self._call(_ROWS):
+            return [order_row(row) for row in _rows(self._client.orders())]
+
+    def order_history(self, order_id: str) -> list[OrderRow]:
+        """Return the states the order went through, oldest first."""
+        with self._call(_ROWS):
+            return [order_row(row) for row in _rows(self._client.order_history(order_id))]
+
+    def trades(self) -> list[TradeRow]:
+        with self._call(_ROWS):
+            return [trade_row(row) for row in _rows(self._client.trades())]
+
+    def order_trades(self, order_id: str) -> list[TradeRow]:
+        with self._call(_ROWS):
+            return [trade_row(row) for row in _rows(self._client.order_trades(order_id))]
+
+    def positions(self) -> Json:
+        with self._call():
+            return self._client.positions()  # type: ignore[no-any-return]
+
+    def holdings(self) -> list[Json]:
+        with self._call(_ROWS):
+            return _rows(self._client.holdings())
+
+    def quote(self, keys: Iterable[str]) -> Json:
+        """Return the quotes of `EXCHANGE:SYMBOL` keys; unknown keys are absent."""
+        with self._call():
+            return self._client.quote(list(keys))  # type: ignore[no-any-return]
+
+    def ohlc(self, keys: Iterable[str]) -> Json:
+        with self._call():
+            return self._client.ohlc(list(keys))  # type: ignore[no-any-return]
+
+    def ltp(self, keys: Iterable[str]) -> Json:
+        with self._call():
+            return self._client.ltp(list(keys))  # type: ignore[no-any-return]
+
+    def historical(
+        self,
+        instrument_token: int,
+        interval: str,
+        start: datetime,
+        end: datetime,
+        *,
+        oi: bool = False,
+        continuous: bool = False,
+    ) -> list[Candle]:
+        with self._call():
+            candles = self._client.historical_data(
+                instrument_token, _indian(start), _indian(end), interval, continuous=continuous, oi=oi
+            )
+            return [candle_row(row) for row in candles]
+
+    def instruments(self, exchange: str | None = None) -> bytes:
+        """Return the dump as CSV, for `kite.instruments.read`."""
+        with self._call(csv=True, total_timeout=DUMP_TIMEOUT):
+            return bytes(self._client.instruments(exchange))
+
+    def order_margins(self, orders: Iterable[Mapping[str, object]]) -> list[Json]:
+        with self._call(_ROWS):
+            return _rows(self._client.order_margins([_wire(order) for order in orders]))
+
+    def basket_margins(self, orders: Iterable[Mapping[str, object]], *, consider_positions: bool = True) -> Json:
+        with self._call():
+            params = [_wire(order) for order in orders]
+            return self._client.basket_order_margins(params, consider_positions=consider_positions)  # type: ignore[no-any-return]
+
+    def gtts(self) -> list[Json]:
+        with self._call(_ROWS):
+            return _rows(self._client.get_gtts())
+
+    @contextmanager
+    def _call(
+        self, expected: Expected = _TABLE, *, csv: bool = False, total_timeout: float | None = None
+    ) -> Iterator[None]:
+        start = time.monotonic()
+        call = Call(
+            expected=expected,
+            csv=csv,
+            connect_by=start + self._connect_timeout,
+            answer_by=start + (total_timeout or self._total_timeout),
+        )
+        before = current_call.set(call)
+        try:
+            yield
+        except BrokenRow as error:
+            raise _unreadable(call, str(error)) from error
+        finally:
+            current_call.reset(before)
+
+
+def open_session(*, rest_root: str, api_key: str, api_secret: str, request_token: str) -> KiteSession:
+    """Exchange the request token of a finished login for the day's session."""
+    login = Login(account_id="", api_key=api_key, access_token="", version=0, rest_root=rest_root, ws_root="")
+    client = Rest(login)
+    try:
+        return client.exchange_token(request_token=request_token, api_secret=api_secret)
+    finally:
+        client.close()
+
+
+def _unreadable(call: Call, what: str) -> KiteError:
+    kind = OutcomeUnknown if call.expected.write else Unavailable
+    return kind(f"The broker's answer could not be read: {what}.", evidence=call.seen)
+
+
+def _rows(data: list[Any]) -> list[Json]:
+    if not all(isinstance(row, Mapping) for row in data):
+        raise BrokenRow("a row was not an object")
+    return data
+
+
+def _wire(params: Mapping[str, object]) -> dict[str, object]:
+    """Drop what is unset and write money without an exponent."""
+    return {
+        name: format(value, "f") if isinstance(value, Decimal) else value
+        for name, value in params.items()
+        if value is not None
+    }
+
+
+def _indian(moment: datetime) -> str:
+    return moment.astimezone(IST).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _cause(error: Exception) -> str:
+    """Name the innermost failure without the texts of the libraries, which quote addresses with their secrets."""
+    while error.__context__ is not None and isinstance(error.__context__, Exception):
+        error = error.__context__
+    return type(error).__name__
