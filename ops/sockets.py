@@ -34,7 +34,7 @@ def socket_folder(*, folder: Path, name: str, user: UnixUser | None = None) -> P
     place = folder / "socket"
     if not fits(path=place / name):
         digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-        place = _short_root(name) / f"ticker-{digest}"
+        place = short_root(name=name) / f"ticker-{digest}"
     place.mkdir(mode=0o700, exist_ok=True)
     owner = user.uid if user else os.geteuid()
     found = place.lstat()
@@ -66,9 +66,10 @@ def free_port(*, host: str, port: int, strict: bool) -> int:
         return int(listener.getsockname()[1])
 
 
-def _short_root(name: str) -> Path:
+def short_root(*, name: str) -> Path:
+    """Return the temporary folder in which a socket called `name`, one folder deeper, has a path that fits."""
     for root in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 (the folder made in it is checked)
-        if fits(path=root / "ticker-0123456789abcdef" / name):
+        if fits(path=root / "ticker-0123456789abcdef" / "socket" / name):
             return root
     raise SocketFolderUnsafe("no folder with a path short enough for a Unix socket was found")
 

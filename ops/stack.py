@@ -16,7 +16,8 @@ from typing import TextIO
 
 from ops.journal import Journal
 from ops.launch import die_with
-from ops.postgres import PostgresMissing, prepare_postgres
+from ops.postgres import SOCKET_NAME, PostgresMissing, prepare_postgres
+from ops.sockets import short_root
 from ops.supervisor import StartFailed, StopRequested, Supervisor
 from ops.valkey import ValkeyMissing, prepare_valkey
 
@@ -96,7 +97,7 @@ def _throw_away_folder() -> Iterator[Path]:
 
 def _locked_folder() -> tuple[Path, TextIO]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=THROW_AWAY_PREFIX))
+        folder = Path(tempfile.mkdtemp(prefix=THROW_AWAY_PREFIX, dir=_root()))
         # Root's database runs as another user, which must pass through.
         folder.chmod(0o711)
         lock = (folder / "lock").open("w")
@@ -117,9 +118,13 @@ def _secrets() -> dict[str, str]:
     return {name: secrets.token_hex(32) for name in ("SECRET_KEY", "API_KEY_PEPPER")}
 
 
+def _root() -> Path:
+    return short_root(name=f"postgres/socket/{SOCKET_NAME}")
+
+
 def _sweep() -> None:
     """Remove what a killed run left behind: our folders that nobody locks."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{THROW_AWAY_PREFIX}*"):
+    for folder in _root().glob(f"{THROW_AWAY_PREFIX}*"):
         with contextlib.suppress(OSError), (folder / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

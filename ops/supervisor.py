@@ -23,6 +23,9 @@ CHECK_SECONDS = 0.05
 IDLE_SECONDS = 1.0
 
 
+Handler = Callable[[int, FrameType | None], object] | int | None
+
+
 class StartFailed(RuntimeError):
     """A program did not become ready in time."""
 
@@ -55,6 +58,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._bell, self._rope = socket.socketpair()
         self._asked: list[signal.Signals] = []
+        self._replaced: dict[signal.Signals, Handler] = {}
 
     def __enter__(self) -> Self:
         for end in (self._bell, self._rope):
@@ -63,12 +67,14 @@ class Supervisor:
         self._selector.register(self._bell, selectors.EVENT_READ)
         signal.set_wakeup_fd(self._rope.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._ask_to_stop)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+            self._replaced[number] = signal.signal(number, self._ask_to_stop)
+        self._replaced[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        for number, handler in self._replaced.items():
+            signal.signal(number, handler)
         signal.set_wakeup_fd(-1)
         self._selector.close()
         self._bell.close()
