@@ -9,7 +9,7 @@ from accounts.errors import ReasonMissing
 from accounts.models import AuditEntry
 
 
-def record(  # noqa: PLR0913 (an entry has that many columns)
+def record(
     *,
     actor: str,
     action: str,

@@ -104,7 +104,7 @@ async def authenticate_socket(scope: Mapping[str, Any]) -> Principal:
     return await database_sync_to_async(_by_cookie)(headers.get("cookie", ""))
 
 
-def issue_api_key(  # noqa: PLR0913 (a key has that many properties)
+def issue_api_key(
     *,
     user: User,
     name: str,
@@ -179,8 +179,8 @@ def _by_header(header: str, *, now: datetime) -> tuple[User, Principal]:
 
 def _key_by_prefix(prefix: str) -> Any:
     # Any: the annotations are no columns of ApiKey.
-    granted = ApiKey.accounts.through.objects.filter(apikey_id=OuterRef("pk")).values("brokeraccount_id")
-    owned = User.accounts.through.objects.filter(user_id=OuterRef("user_id")).values("brokeraccount_id")
+    granted = ApiKey.objects.filter(pk=OuterRef("pk"), accounts__isnull=False).values("accounts")
+    owned = User.objects.filter(pk=OuterRef("user_id"), accounts__isnull=False).values("accounts")
     return (
         ApiKey.objects.select_related("user")
         .annotate(granted_ids=ArraySubquery(granted), owned_ids=ArraySubquery(owned))

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from kite.errors import Evidence, Throttled
+
 
 class PlatformError(Exception):
     """Base of all anticipated errors: a stable code, an HTTP status and what became of the request."""
@@ -80,15 +82,11 @@ class ReasonMissing(PlatformError):
     code = "reason_missing"
 
 
-class BudgetSpent(PlatformError):
-    """The broker's rate limit leaves no room within the time a call may wait."""
+class BudgetSpent(Throttled):
+    """Our share of the broker's rate limit leaves no room within the time a call may wait; nothing was sent."""
 
-    code = "budget_spent"
-    status = 503
-    retryable = True
-
-    def __init__(self, message: str, *, retry_after: float) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, evidence: Evidence, retry_after: float) -> None:
+        super().__init__(message, evidence=evidence)
         self.retry_after = retry_after
 
 

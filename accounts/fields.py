@@ -89,7 +89,7 @@ class SealedField(BinaryField[Any, Any]):
             raise TypeError(f"{self.model.__name__} needs a primary key before {self.name} is sealed")
         return envelope.Place(
             installation=settings.INSTALLATION_ID,
-            model=self.model._meta.label_lower,
+            model=self.model._meta.label_lower,  # noqa: SLF001 (documented by Django)
             field=self.attname,
             primary_key=str(instance.pk),
         )

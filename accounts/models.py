@@ -29,7 +29,9 @@ class User(AbstractUser):
     every_account = models.BooleanField(
         default=False, help_text="May see every broker account, those to come included."
     )
-    accounts = models.ManyToManyField("BrokerAccount", related_name="+", blank=True)
+    accounts: "models.ManyToManyField[BrokerAccount, models.Model]" = models.ManyToManyField(
+        "BrokerAccount", related_name="+", blank=True
+    )
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar[list[models.BaseConstraint]] = [

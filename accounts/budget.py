@@ -1,0 +1,138 @@
+"""How fast the broker may be asked: one schedule per API key and class of call, shared through Redis.
+
+GCRA on Redis's own clock. A caller books the next free slot and waits for it, so that callers are served in the order
+they came. Where Redis does not answer in 100 ms the process keeps a schedule of its own for a while: the broker's
+limit may then be met from several processes at once, and its 429 is the last guard.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import structlog
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from accounts.errors import BudgetSpent
+from kite.errors import Evidence
+from kite.limits import HISTORICAL, OTHERS, QUOTES, Rate
+
+log = structlog.get_logger(__name__)
+
+USED_SHARE: Final = 0.8
+REDIS_TIMEOUT: Final = 0.1
+REDIS_REST: Final = 1.0
+LONGEST_WAIT: Final = 2.0
+MICROSECONDS: Final = 1_000_000
+
+BOOK_SLOT: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local interval, tolerance, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local free = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local wait = math.max(free - tolerance - now, 0)
+if wait > longest then
+  return -wait
+end
+free = free + interval
+redis.call('SET', KEYS[1], string.format('%.0f', free), 'PX', math.ceil((free - now) / 1000) + 1000)
+return wait
+"""
+
+
+class CallClass(StrEnum):
+    """Classes of calls the broker counts apart; orders have a budget of their own in the database."""
+
+    QUOTE = "quote"
+    HISTORICAL = "historical"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """One slot every `interval` microseconds, and how much earlier a burst may come."""
+
+    interval: int
+    tolerance: int
+
+
+def pace_of(rate: Rate, *, burst: int) -> Pace:
+    """Return the pace that uses our share of a published limit."""
+    interval = round(rate.seconds * MICROSECONDS / (rate.calls * USED_SHARE))
+    return Pace(interval, interval * (burst - 1))
+
+
+PACES: Final[Mapping[CallClass, Pace]] = {
+    CallClass.QUOTE: pace_of(QUOTES, burst=1),
+    CallClass.HISTORICAL: pace_of(HISTORICAL, burst=1),
+    CallClass.OTHER: pace_of(OTHERS, burst=2),
+}
+
+
+class CallBudget:
+    """Books slots for one process. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=REDIS_TIMEOUT,
+            socket_connect_timeout=REDIS_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_error=[],
+        )
+        self._book = self._redis.register_script(BOOK_SLOT)
+        self._sleep = sleep
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._local: dict[str, int] = {}
+        self._redis_rests_until = float("-inf")
+
+    def take(self, *, api_key: str, call_class: CallClass, longest_wait: float = LONGEST_WAIT) -> None:
+        """Return when the call may leave; raises BudgetSpent where that is further away than `longest_wait` seconds."""
+        wait = self._slot(f"budget:{api_key}:{call_class}", PACES[call_class], int(longest_wait * MICROSECONDS))
+        if wait < 0:
+            raise BudgetSpent(
+                f"the broker's limit on {call_class} calls leaves no room for {-wait / MICROSECONDS:.1f} s",
+                evidence=Evidence(method="", path=call_class),
+                retry_after=-wait / MICROSECONDS,
+            )
+        if wait > 0:
+            self._sleep(wait / MICROSECONDS)
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._redis.close()
+
+    def _slot(self, key: str, pace: Pace, longest: int) -> int:
+        if self._clock() >= self._redis_rests_until:
+            try:
+                return int(self._book(keys=[key], args=[pace.interval, pace.tolerance, longest]))
+            except RedisError as error:
+                self._rest_redis(error)
+        return self._local_slot(key, pace, longest)
+
+    def _rest_redis(self, error: RedisError) -> None:
+        # Calls made meanwhile do not pay the time-out each.
+        self._redis_rests_until = self._clock() + REDIS_REST
+        log.warning("accounts.budget.redis_unavailable", error=type(error).__name__, rest_seconds=REDIS_REST)
+
+    def _local_slot(self, key: str, pace: Pace, longest: int) -> int:
+        now = int(self._clock() * MICROSECONDS)
+        with self._lock:
+            free = max(self._local.get(key, 0), now)
+            wait = max(free - pace.tolerance - now, 0)
+            if wait > longest:
+                return -wait
+            self._local[key] = free + pace.interval
+            return wait

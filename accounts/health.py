@@ -1,0 +1,114 @@
+"""What the platform may do with an account: active, degraded for a while, cordoned by hand."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.audit import record, required
+from accounts.errors import AccountStateConflict, AccountUnknown
+from accounts.models import BrokerAccount
+from accounts.queries import due_for_recovery
+
+PLATFORM = "platform"
+State = BrokerAccount.State
+
+
+def degrade(*, account_id: UUID, reason: str, now: datetime, recovers_at: datetime) -> None:
+    """Take an active account out of data until `recovers_at`; a degraded one stays out until the later time."""
+    with transaction.atomic():
+        account = locked(account_id)
+        if account.state == State.DEGRADED:
+            _stay_degraded(account, recovers_at)
+        if account.state == State.ACTIVE:
+            account.recovers_at = recovers_at
+            _move(account, State.DEGRADED, actor=PLATFORM, reason=required(reason), now=now)
+
+
+def restore(*, account_id: UUID, now: datetime, reason: str = "recovered", actor: str = PLATFORM) -> None:
+    """Bring a degraded account back."""
+    _change(account_id, {State.DEGRADED: State.ACTIVE}, actor=actor, reason=reason, now=now)
+
+
+def restore_recovered(*, now: datetime) -> int:
+    """Bring back every degraded account whose time has come and return how many there were."""
+    due = list(due_for_recovery(now=now).values_list("id", flat=True))
+    for account_id in due:
+        restore(account_id=account_id, now=now)
+    return len(due)
+
+
+def cordon(*, account_id: UUID, reason: str, actor: str, now: datetime) -> None:
+    """Drain an account: it streams nothing and takes no new orders until somebody uncordons it."""
+    moves = {State.ACTIVE: State.CORDONED, State.DEGRADED: State.CORDONED}
+    _change(account_id, moves, actor=actor, reason=required(reason), now=now)
+
+
+def uncordon(*, account_id: UUID, reason: str, actor: str, now: datetime) -> None:
+    """Bring a cordoned account back."""
+    _change(account_id, {State.CORDONED: State.ACTIVE}, actor=actor, reason=required(reason), now=now)
+
+
+def retire(*, account_id: UUID, reason: str, actor: str, now: datetime) -> None:
+    """End the platform's use of an account for good; only a cordoned account can be retired."""
+    with transaction.atomic():
+        account = locked(account_id)
+        if account.state not in {State.CORDONED, State.RETIRED}:
+            raise AccountStateConflict(f"{account.label} is {account.state}: cordon it first", field="account")
+        if account.state == State.CORDONED:
+            _move(account, State.RETIRED, actor=actor, reason=required(reason), now=now)
+
+
+def locked(account_id: UUID) -> BrokerAccount:
+    """Return the account and hold its row; foreign keys to it can still be inserted meanwhile."""
+    account = BrokerAccount.objects.select_for_update(no_key=True).filter(id=account_id).first()
+    if account is None:
+        raise AccountUnknown(f"no account {account_id}", field="account")
+    return account
+
+
+def subject_of(account: BrokerAccount) -> str:
+    """Return the name of an account in the audit trail."""
+    return f"account:{account.label}"
+
+
+def _change(
+    account_id: UUID,
+    moves: Mapping[BrokerAccount.State, BrokerAccount.State],
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    with transaction.atomic():
+        account = locked(account_id)
+        after = moves.get(State(account.state))
+        if after is not None:
+            account.recovers_at = None
+            _move(account, after, actor=actor, reason=reason, now=now)
+
+
+def _move(account: BrokerAccount, after: BrokerAccount.State, *, actor: str, reason: str, now: datetime) -> None:
+    before, account.state = account.state, after
+    account.state_reason = "" if after == State.ACTIVE else reason[:200]
+    account.state_changed_at = now
+    _save(account, ["state", "state_reason", "state_changed_at", "recovers_at"])
+    record(
+        actor=actor,
+        action=f"accounts.account.{after}",
+        subject=subject_of(account),
+        reason=reason[:200],
+        detail={"before": before, "after": after},
+        now=now,
+    )
+
+
+def _stay_degraded(account: BrokerAccount, recovers_at: datetime) -> None:
+    if account.recovers_at is None or recovers_at > account.recovers_at:
+        account.recovers_at = recovers_at
+        _save(account, ["recovers_at"])
+
+
+def _save(account: BrokerAccount, columns: Iterable[str]) -> None:
+    account.save(update_fields=columns)
