@@ -2,8 +2,12 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import F, Q
+
+LISTED = Q(listed=True)
+PREFIX = "varchar_pattern_ops"
 
 
 class Instrument(models.Model):
@@ -27,20 +31,45 @@ class Instrument(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["exchange", "tradingsymbol"], name="instrument_identity"),
-            models.UniqueConstraint(
-                fields=["instrument_token"], condition=Q(listed=True), name="instrument_token_once_listed"
-            ),
+            models.UniqueConstraint(fields=["instrument_token"], condition=LISTED, name="instrument_token_once_listed"),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["name", "expiry", "strike"], condition=Q(listed=True), name="instrument_chain"),
+            models.Index(fields=["name", "expiry", "strike"], condition=LISTED, name="instrument_chain"),
+            models.Index(
+                OpClass("tradingsymbol", "varchar_pattern_ops"),
+                condition=Q(listed=True),
+                name="instrument_symbol_prefix",
+            ),
+            models.Index(
+                OpClass("name", "varchar_pattern_ops"), condition=Q(listed=True), name="instrument_name_prefix"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.exchange}:{self.tradingsymbol}"
 
 
+class InstrumentChange(models.Model):
+    """A term of a contract that the exchange changed: its lot, its tick or its token."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+    field = models.CharField(max_length=20)
+    was = models.CharField(max_length=40)
+    became = models.CharField(max_length=40)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-changed_at"], name="instrument_change_at")]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} {self.field}: {self.was} to {self.became}"
+
+
 class Subscription(models.Model):
-    """One wish for one instrument's ticks; the feed streams the union of all wishes."""
+    """One wish for one instrument's ticks; the feed streams the union of all wishes.
+
+    A wish with `expires_at` belongs to something that renews it while it lives, such as a client's socket.
+    """
 
     class Mode(models.TextChoices):
         """Width of the ticks wanted."""
@@ -54,10 +83,12 @@ class Subscription(models.Model):
     wanted_by = models.CharField(max_length=80)
     reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["instrument", "wanted_by"], name="subscription_one_wish"),
+            models.CheckConstraint(condition=Q(mode__in=["ltp", "quote", "full"]), name="subscription_mode_known"),
         ]
 
     def __str__(self) -> str:
@@ -65,7 +96,7 @@ class Subscription(models.Model):
 
 
 class Candle(models.Model):
-    """One minute of one instrument; prices in rupees."""
+    """One minute of one instrument; prices in rupees, `day_volume` is the day's total at the minute's end."""
 
     class Source(models.TextChoices):
         """Where the candle came from."""
@@ -80,6 +111,7 @@ class Candle(models.Model):
     low = models.DecimalField(max_digits=14, decimal_places=4)
     close = models.DecimalField(max_digits=14, decimal_places=4)
     volume = models.BigIntegerField()
+    day_volume = models.BigIntegerField(default=0)
     oi = models.BigIntegerField(null=True, blank=True)
     source = models.CharField(max_length=6, choices=Source, default=Source.TICKS)
 
@@ -107,3 +139,66 @@ class FeedGap(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_label} {self.cause}"
+
+
+class FeedShard(models.Model):
+    """One part of the feed; every new owner moves the epoch on, so that an old owner's batches are known."""
+
+    shard = models.PositiveSmallIntegerField(primary_key=True)
+    epoch = models.PositiveIntegerField(default=0)
+    owner = models.CharField(max_length=120, blank=True)
+    owned_since = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"shard {self.shard} epoch {self.epoch}"
+
+
+class RecorderCursor(models.Model):
+    """How far the raw stream of a shard is stored; moved in the transaction that stores."""
+
+    shard = models.PositiveSmallIntegerField(primary_key=True)
+    position = models.CharField(max_length=40, default="0-0")
+    epoch = models.PositiveIntegerField(default=0)
+    sequence = models.PositiveBigIntegerField(default=0)
+    candles_from = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"shard {self.shard} at {self.position}"
+
+
+class Tick(models.Model):
+    """One packet as it came; the table is partitioned by day and written by COPY.
+
+    Absent fields are 0 and `kind` says what is present; `depth` holds the ten levels as they lie in `kite.wire.TICK`.
+    """
+
+    pk = models.CompositePrimaryKey("shard", "epoch", "sequence", "position")
+    received_at = models.DateTimeField()
+    exchange_at = models.DateTimeField(null=True)
+    last_trade_at = models.DateTimeField(null=True)
+    instrument_token = models.BigIntegerField()
+    kind = models.SmallIntegerField()
+    shard = models.SmallIntegerField()
+    epoch = models.IntegerField()
+    sequence = models.BigIntegerField()
+    position = models.IntegerField()
+    last_price = models.FloatField()
+    average_price = models.FloatField()
+    open = models.FloatField()
+    high = models.FloatField()
+    low = models.FloatField()
+    close = models.FloatField()
+    last_quantity = models.BigIntegerField()
+    volume = models.BigIntegerField()
+    buy_quantity = models.BigIntegerField()
+    sell_quantity = models.BigIntegerField()
+    oi = models.BigIntegerField()
+    oi_high = models.BigIntegerField()
+    oi_low = models.BigIntegerField()
+    depth = models.BinaryField(null=True)
+
+    class Meta:
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.instrument_token} {self.received_at:%H:%M:%S.%f}"

@@ -1,0 +1,73 @@
+"""A batch of ticks as bytes: a header with shard, epoch and sequence range, then rows as they lie in memory."""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+
+from kite.wire import TICK, Rows
+from market_data.errors import BadBatch
+
+MAGIC: Final = b"TKB"
+VERSION: Final = 1
+HEADER: Final = struct.Struct("<3sBBxHHxxIIQQQ")
+
+
+class BatchKind(IntEnum):
+    """What the rows are."""
+
+    DELTA = 1
+    SNAPSHOT = 2
+    HEARTBEAT = 3
+    RAW = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Rows of one shard that lead from `from_sequence` to `to_sequence` of one epoch."""
+
+    kind: BatchKind
+    shard: int
+    epoch: int
+    from_sequence: int
+    to_sequence: int
+    published_us: int
+    rows: Rows
+
+    def pack(self) -> bytes:
+        """Return the bytes of the batch."""
+        header = HEADER.pack(
+            MAGIC,
+            VERSION,
+            self.kind,
+            self.shard,
+            TICK.itemsize,
+            self.epoch,
+            len(self.rows),
+            self.from_sequence,
+            self.to_sequence,
+            self.published_us,
+        )
+        return header + self.rows.tobytes()
+
+    @classmethod
+    def unpack(cls, blob: bytes) -> "Batch":
+        """Return the batch; its rows are a read-only view of the bytes. Raises BadBatch."""
+        if len(blob) < HEADER.size:
+            raise BadBatch(f"a batch has at least {HEADER.size} bytes, was {len(blob)}")
+        magic, version, kind, shard, width, epoch, count, first, last, published = HEADER.unpack_from(blob)
+        if magic != MAGIC or version != VERSION or width != TICK.itemsize:
+            raise BadBatch(f"was version {version} of {magic!r} with rows of {width} bytes")
+        if len(blob) != HEADER.size + count * width:
+            raise BadBatch(f"{count} rows of {width} bytes announced, {len(blob) - HEADER.size} bytes came")
+        return cls(
+            kind=BatchKind(kind),
+            shard=shard,
+            epoch=epoch,
+            from_sequence=first,
+            to_sequence=last,
+            published_us=published,
+            rows=np.frombuffer(blob, TICK, count, HEADER.size),
+        )

@@ -1,0 +1,302 @@
+"""Batches, snapshots, blobs and events between processes; the only module that speaks to Redis about ticks."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Final
+
+import numpy as np
+import orjson
+import redis
+import redis.asyncio
+import structlog
+from django.conf import settings
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from kite.wire import TICK, Rows
+from market_data.batches import Batch
+from market_data.errors import BadBatch, FeedDown, ShardTaken
+
+log = structlog.get_logger(__name__)
+
+RAW_ENTRIES: Final = 20_000
+EVENT_ENTRIES: Final = 10_000
+HEALTH_SECONDS: Final = 10
+BLOCK_MILLISECONDS: Final = 2_000
+IDLE_SECONDS: Final = 1.0
+CONFIRM_SECONDS: Final = 3.0
+LOST = (RedisConnectionError, RedisTimeoutError)
+
+# One step: refuse a deposed owner, tell the hubs, keep the packets for the recorder.
+PUBLISH = """
+local fence = tonumber(redis.call('GET', KEYS[1]) or '0')
+if fence > tonumber(ARGV[1]) then return 0 end
+if fence < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+if ARGV[2] ~= '' then redis.call('PUBLISH', KEYS[2], ARGV[2]) end
+if ARGV[3] ~= '' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'b', ARGV[3]) end
+return 1
+"""
+SNAPSHOT = """
+local fence = tonumber(redis.call('GET', KEYS[1]) or '0')
+if fence > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[2])
+return 1
+"""
+
+
+def snapshot_key(shard: int) -> str:
+    """Name the blob of a shard's last values."""
+    return f"lvc:{shard}"
+
+
+def newest(rows: Rows) -> Rows:
+    """Return one row per instrument, the one received last, by token."""
+    order = np.lexsort((rows["received_at"], rows["instrument_token"]))
+    ordered = rows[order]
+    last = np.ones(len(ordered), np.bool_)
+    last[:-1] = ordered["instrument_token"][1:] != ordered["instrument_token"][:-1]
+    return ordered[last]
+
+
+class SyncBus:
+    """The bus for views, tasks and commands."""
+
+    def __init__(self, *, url: str, shards: int) -> None:
+        self._shards = shards
+        self._redis = redis.Redis.from_url(
+            url,
+            socket_timeout=2.0,
+            socket_connect_timeout=1.0,
+            max_connections=16,
+            health_check_interval=15,
+            retry=Retry(NoBackoff(), 1),
+        )
+
+    def latest(self) -> Rows:
+        """Return the last values of every shard, one row per instrument; raises FeedDown without Redis."""
+        with _translated():
+            blobs = self._redis.mget([snapshot_key(shard) for shard in range(self._shards)])
+        parts = [Batch.unpack(blob).rows for blob in map(_bytes, blobs) if blob]
+        return newest(np.concatenate(parts)) if parts else np.zeros(0, TICK)
+
+    def put_blob(self, *, key: str, blob: bytes, topic: str, sequence: int) -> None:
+        """Store the blob and tell the topic's listeners its sequence."""
+        with _translated(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(key, blob)
+            pipe.publish(topic, str(sequence))
+            pipe.execute()
+
+    def get_blob(self, key: str) -> bytes | None:
+        """Return the stored blob."""
+        with _translated():
+            return _bytes(self._redis.get(key))
+
+    def append_event(self, *, stream: str, event: Mapping[str, object]) -> str:
+        """Append to the capped event stream and return the event's offset."""
+        with _translated():
+            offset = self._redis.xadd(
+                f"events:{stream}", {"e": orjson.dumps(event, default=str)}, maxlen=EVENT_ENTRIES, approximate=True
+            )
+        return _text(offset)
+
+    def put_health(self, *, name: str, report: Mapping[str, object]) -> None:
+        """Publish what a process says about itself; it vanishes when the process stops saying it."""
+        with _translated():
+            self._redis.set(f"health:{name}", orjson.dumps(report, default=str), ex=HEALTH_SECONDS)
+
+    def read_health(self) -> dict[str, dict[str, object]]:
+        """Return every living report by name."""
+        with _translated():
+            keys = sorted(_text(key) for key in self._redis.scan_iter("health:*", count=200))
+            blobs = self._redis.mget(keys) if keys else []
+        return {key.removeprefix("health:"): orjson.loads(blob) for key, blob in zip(keys, blobs, strict=True) if blob}
+
+    def queue_lengths(self, names: Sequence[str]) -> dict[str, int]:
+        """Return how many messages wait in each of Celery's queues."""
+        with _translated():
+            return {name: int(self._redis.llen(name)) for name in names}
+
+    def ping(self) -> None:
+        """Raise FeedDown unless Redis answers."""
+        with _translated():
+            self._redis.ping()
+
+
+@cache
+def sync_bus() -> SyncBus:
+    """Return this process's bus; redis-py opens new connections after a fork."""
+    return SyncBus(url=settings.REDIS_URL, shards=settings.FEED_SHARDS)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise FeedDown(f"the bus cannot be reached: {error}") from error
+
+
+class AsyncBus:
+    """The bus for the feed, the recorder, the hub and the consumers; its connections open on first use."""
+
+    def __init__(self, *, url: str) -> None:
+        self._redis = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=2.0,
+            socket_connect_timeout=1.0,
+            max_connections=64,
+            health_check_interval=15,
+            retry=AsyncRetry(NoBackoff(), 0),
+        )
+        # Readers that wait: a blocking read must outlast its own block, and each reader holds one connection.
+        self._waiting = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=BLOCK_MILLISECONDS / 1000 + 3,
+            socket_connect_timeout=1.0,
+            max_connections=4096,
+            retry=AsyncRetry(NoBackoff(), 0),
+        )
+        self._publish = self._redis.register_script(PUBLISH)
+        self._snapshot = self._redis.register_script(SNAPSHOT)
+
+    async def publish_batch(self, *, batch: Batch | None, raw: Batch) -> None:
+        """Tell the hubs `batch` and keep `raw` for the recorder; raises ShardTaken for a deposed owner."""
+        keys = [f"fence:{raw.shard}", f"ticks:{raw.shard}", f"raw:{raw.shard}"]
+        told = batch.pack() if batch is not None else b""
+        kept = raw.pack() if len(raw.rows) else b""
+        if not await self._publish(keys=keys, args=[raw.epoch, told, kept, RAW_ENTRIES]):
+            raise ShardTaken(f"a newer owner publishes shard {raw.shard}")
+
+    async def put_snapshot(self, snapshot: Batch) -> None:
+        """Store a shard's last values; raises ShardTaken for a deposed owner."""
+        keys = [f"fence:{snapshot.shard}", snapshot_key(snapshot.shard)]
+        if not await self._snapshot(keys=keys, args=[snapshot.epoch, snapshot.pack()]):
+            raise ShardTaken(f"a newer owner publishes shard {snapshot.shard}")
+
+    async def get_snapshot(self, shard: int) -> Batch | None:
+        """Return a shard's last values, if any were ever stored."""
+        blob = await self.get_blob(snapshot_key(shard))
+        return Batch.unpack(blob) if blob else None
+
+    async def get_blob(self, key: str) -> bytes | None:
+        """Return the stored blob."""
+        return _bytes(await self._redis.get(key))
+
+    async def put_health(self, *, name: str, report: Mapping[str, object]) -> None:
+        """Publish what a process says about itself; it vanishes when the process stops saying it."""
+        await self._redis.set(f"health:{name}", orjson.dumps(report, default=str), ex=HEALTH_SECONDS)
+
+    async def batches(self, shards: Sequence[int]) -> AsyncIterator[Batch | None]:
+        """Yield batches for ever; None says that the subscription is new or that a second went by in silence."""
+        async for message in self._listen([f"ticks:{shard}" for shard in shards]):
+            if message is None:
+                yield None
+                continue
+            try:
+                yield Batch.unpack(message)
+            except BadBatch as error:
+                log.warning("market_data.bus.bad_batch", reason=str(error))
+
+    async def notices(self, topic: str) -> AsyncIterator[int]:
+        """Yield the sequence of each blob put under the topic, for ever; 0 when the subscription is new."""
+        async for message in self._listen([topic], idle=False):
+            yield int(message) if message is not None else 0
+
+    async def raw(self, *, shard: int, after: str, count: int) -> list[tuple[str, Batch]]:
+        """Return the raw batches that follow a position, waiting up to two seconds for the first."""
+        answer = await self._waiting.xread({f"raw:{shard}": after}, count=count, block=BLOCK_MILLISECONDS)
+        return [(_text(offset), Batch.unpack(fields[b"b"])) for offset, fields in _entries(answer)]
+
+    async def raw_end(self, shard: int) -> str:
+        """Return the position of the newest raw batch."""
+        return await self._last_offset(f"raw:{shard}")
+
+    async def events(self, *, stream: str, after: str = "$") -> AsyncIterator[tuple[str, dict[str, object]]]:
+        """Yield (offset, event) for ever from behind `after`; "0-0" is everything kept, "$" only what comes."""
+        key = f"events:{stream}"
+        delay = 0.1
+        while True:
+            try:
+                after = await self._last_offset(key) if after == "$" else after
+                answer = await self._waiting.xread({key: after}, count=200, block=BLOCK_MILLISECONDS)
+                delay = 0.1
+            except LOST as error:
+                log.warning("market_data.bus.lost", stream=stream, reason=str(error))
+                delay = await _pause(delay)
+                continue
+            for offset, fields in _entries(answer):
+                after = _text(offset)
+                yield after, orjson.loads(fields[b"e"])
+
+    async def first_event(self, *, stream: str) -> str | None:
+        """Return the oldest offset kept; events before it are gone."""
+        answer = await self._redis.xrange(f"events:{stream}", count=1)
+        return _text(answer[0][0]) if answer else None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._redis.aclose()
+        await self._waiting.aclose()
+
+    async def _last_offset(self, key: str) -> str:
+        answer = await self._redis.xrevrange(key, count=1)
+        return _text(answer[0][0]) if answer else "0-0"
+
+    async def _listen(self, channels: Sequence[str], *, idle: bool = True) -> AsyncIterator[bytes | None]:
+        delay = 0.1
+        while True:
+            pubsub = self._waiting.pubsub()
+            try:
+                await _subscribe(pubsub, channels)
+                yield None
+                delay = 0.1
+                while True:
+                    message = await pubsub.get_message(timeout=IDLE_SECONDS)
+                    if message is not None:
+                        yield message["data"]
+                    elif idle:
+                        yield None
+            except LOST as error:
+                log.warning("market_data.bus.lost", channels=list(channels), reason=str(error))
+            finally:
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+            delay = await _pause(delay)
+
+
+async def _subscribe(pubsub: PubSub, channels: Sequence[str]) -> None:
+    """Return when the server has confirmed every channel: from then on nothing is missed."""
+    await pubsub.subscribe(*channels)
+    for _ in channels:
+        if await pubsub.get_message(timeout=CONFIRM_SECONDS) is None:
+            raise RedisTimeoutError("the subscription was not confirmed")
+
+
+async def _pause(delay: float) -> float:
+    await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (spreads the crowd, guards nothing)
+    return min(delay * 2, 2.0)
+
+
+def _entries(answer: object) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """redis-py gives a list of pairs over RESP 2 and a mapping over RESP 3."""
+    if not answer:
+        return []
+    if isinstance(answer, dict):
+        nested = next(iter(answer.values()))
+        return list(nested[0]) if nested and isinstance(nested[0], list) else list(nested)
+    return list(answer[0][1])  # type: ignore[index]
+
+
+def _bytes(value: object) -> bytes | None:
+    return value if isinstance(value, bytes) else None
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,75 @@
+"""Errors of market data a caller can act on."""
+
+from accounts.errors import PlatformError
+
+
+class MarketDataError(PlatformError):
+    """Base of the app's errors."""
+
+    code = "market_data_error"
+
+
+class InstrumentUnknown(MarketDataError):
+    """No listed instrument goes by that name."""
+
+    code = "instrument_unknown"
+    status = 404
+
+
+class IndexUnknown(MarketDataError):
+    """The underlying has no index or share the platform knows."""
+
+    code = "index_unknown"
+    status = 404
+
+
+class CapacityExceeded(MarketDataError):
+    """More instruments are wanted than the logged-in accounts may stream."""
+
+    code = "capacity_exceeded"
+    status = 409
+
+
+class DumpRefused(MarketDataError):
+    """The instruments dump cannot be right; nothing was changed."""
+
+    code = "dump_refused"
+    status = 422
+
+
+class SyncRunning(MarketDataError):
+    """Another process is loading the instruments at this moment."""
+
+    code = "sync_running"
+    status = 409
+    retryable = True
+
+
+class ShardTaken(MarketDataError):
+    """Another process owns this shard of the feed or of the recorder."""
+
+    code = "shard_taken"
+    status = 409
+
+
+class FeedDown(MarketDataError):
+    """The bus cannot be reached, so no live value can be given."""
+
+    code = "bus_unreachable"
+    status = 503
+    retryable = True
+
+
+class BadBatch(MarketDataError):
+    """Bytes on the bus are not a batch this version can read."""
+
+    code = "bad_batch"
+    status = 500
+
+
+class BadCommand(MarketDataError):
+    """A client of the tick socket sent something that cannot be done; `code` and `field` name the fault."""
+
+    def __init__(self, message: str, *, code: str, field: str | None = None) -> None:
+        super().__init__(message, field=field)
+        self.fault = code

@@ -1,0 +1,121 @@
+"""What others ask about instruments, wishes and last prices."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Final
+
+import numpy as np
+from django.db.models import Q, QuerySet
+
+from kite.types import Mode
+from kite.wire import Rows
+from market_data.bus import sync_bus
+from market_data.errors import IndexUnknown, InstrumentUnknown
+from market_data.models import Candle, Instrument, Subscription
+
+# Underlying of a derivative, as the dump spells it, to the index that prices it.
+INDICES: Final[Mapping[str, tuple[str, str]]] = {
+    "NIFTY": ("NSE", "NIFTY 50"),
+    "BANKNIFTY": ("NSE", "NIFTY BANK"),
+    "FINNIFTY": ("NSE", "NIFTY FIN SERVICE"),
+    "MIDCPNIFTY": ("NSE", "NIFTY MID SELECT"),
+    "NIFTYNXT50": ("NSE", "NIFTY NEXT 50"),
+    "SENSEX": ("BSE", "SENSEX"),
+    "BANKEX": ("BSE", "BANKEX"),
+}
+WIDTH: Final[Mapping[str, int]] = {Mode.LTP: 0, Mode.QUOTE: 1, Mode.FULL: 2}
+
+
+def listed() -> QuerySet[Instrument]:
+    """Return the instruments that trade."""
+    return Instrument.objects.filter(listed=True)
+
+
+def instrument_by_symbol(*, exchange: str, tradingsymbol: str) -> Instrument:
+    """Return the listed instrument; raises InstrumentUnknown."""
+    found = listed().filter(exchange=exchange, tradingsymbol=tradingsymbol).first()
+    if found is None:
+        raise InstrumentUnknown(f"no listed instrument {exchange}:{tradingsymbol}", field="instrument")
+    return found
+
+
+def instruments_by_keys(keys: Sequence[str]) -> dict[str, Instrument]:
+    """Return the listed instruments among keys such as NSE:INFY, by key, in one query."""
+    wanted = {tuple(key.split(":", 1)) for key in keys if ":" in key}
+    rows = listed().filter(tradingsymbol__in=[symbol for _, symbol in wanted])
+    return {str(row): row for row in rows if (row.exchange, row.tradingsymbol) in wanted}
+
+
+def instruments_by_tokens(tokens: Iterable[int]) -> dict[int, Instrument]:
+    """Return the listed instruments among the tokens, by token, in one query."""
+    return {row.instrument_token: row for row in listed().filter(instrument_token__in=list(tokens))}
+
+
+def chain_instruments(*, name: str, expiry: date) -> list[Instrument]:
+    """Return the listed calls and puts of an underlying and expiry, by strike."""
+    options = listed().filter(name=name, expiry=expiry, instrument_type__in=["CE", "PE"])
+    return list(options.order_by("strike", "instrument_type"))
+
+
+def expiries(*, name: str) -> list[date]:
+    """Return the expiries with listed options, soonest first."""
+    options = listed().filter(name=name, instrument_type__in=["CE", "PE"], expiry__isnull=False)
+    return [found for found in options.order_by("expiry").values_list("expiry", flat=True).distinct() if found]
+
+
+def futures(*, name: str) -> list[Instrument]:
+    """Return the listed futures of an underlying, soonest expiry first."""
+    return list(listed().filter(name=name, instrument_type="FUT").order_by("expiry"))
+
+
+def index_instrument(name: str) -> Instrument:
+    """Return what an underlying's derivatives are priced from: its index, else its share; raises IndexUnknown."""
+    exchange, symbol = INDICES.get(name, ("NSE", name))
+    found = listed().filter(exchange=exchange, tradingsymbol=symbol).first()
+    if found is None:
+        raise IndexUnknown(f"no index or share for {name}", field="underlying")
+    return found
+
+
+def desired_modes(*, now: datetime) -> dict[int, Mode]:
+    """Return the union of all wishes in force: the widest mode per instrument token."""
+    wishes = living_wishes(now=now).filter(instrument__listed=True)
+    desired: dict[int, Mode] = {}
+    for token, mode in wishes.values_list("instrument__instrument_token", "mode"):
+        if token not in desired or WIDTH[mode] > WIDTH[desired[token]]:
+            desired[token] = Mode(mode)
+    return desired
+
+
+def living_wishes(*, now: datetime) -> QuerySet[Subscription]:
+    """Return the wishes that have not expired."""
+    return Subscription.objects.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
+
+
+def latest_of(tokens: Iterable[int]) -> dict[int, np.void]:
+    """Return the last row of `kite.wire.TICK` of each token that has one."""
+    rows = sync_bus().latest()
+    return {int(row["instrument_token"]): row for row in _chosen(rows, tokens)}
+
+
+def last_prices(tokens: Iterable[int], *, now: datetime) -> dict[int, tuple[float, float]]:
+    """Return (last price in rupees, age in seconds) of each token that has one."""
+    chosen = _chosen(sync_bus().latest(), tokens)
+    ages = np.maximum(now.timestamp() - chosen["received_at"], 0.0)
+    return dict(
+        zip(
+            chosen["instrument_token"].tolist(),
+            zip(chosen["last_price"].tolist(), ages.tolist(), strict=True),
+            strict=True,
+        )
+    )
+
+
+def candles(*, instrument_token: int, start: datetime, end: datetime) -> list[Candle]:
+    """Return our own minute candles with start <= start_at < end, by time."""
+    rows = Candle.objects.filter(instrument_token=instrument_token, start_at__gte=start, start_at__lt=end)
+    return list(rows.order_by("start_at"))
+
+
+def _chosen(rows: Rows, tokens: Iterable[int]) -> Rows:
+    return rows[np.isin(rows["instrument_token"], np.fromiter(tokens, np.uint32))]

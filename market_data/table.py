@@ -1,0 +1,89 @@
+"""Last values of many instruments: one row each, and the sequence at which it last changed."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kite.wire import TICK, Rows
+
+Slots = npt.NDArray[np.intp]
+Tokens = npt.NDArray[np.uint32]
+FIRST_CAPACITY: Final = 1024
+
+
+class LastValues:
+    """Rows by instrument; a slot, once given, stays the instrument's for the life of the table."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.rows: Rows = np.zeros(FIRST_CAPACITY, TICK)
+        self.version: npt.NDArray[np.uint64] = np.zeros(FIRST_CAPACITY, np.uint64)
+        self._sorted: Tokens = np.zeros(0, np.uint32)
+        self._slot_of_sorted: Slots = np.zeros(0, np.intp)
+
+    def slots(self, tokens: Tokens) -> Slots:
+        """Return a slot per token, giving new tokens a slot whose version is 0: no value yet."""
+        found, known = self._find(tokens)
+        if not known.all():
+            self._add(np.unique(tokens[~known]))
+            found, _ = self._find(tokens)
+        return found
+
+    def put(self, rows: Rows, sequence: int) -> Slots:
+        """Store rows, the last one winning where a token repeats; return the distinct slots that changed."""
+        slots = self.slots(rows["instrument_token"])
+        self.rows[slots] = rows
+        changed = np.unique(slots)
+        self.version[changed] = sequence
+        return changed
+
+    def put_newer(self, rows: Rows, sequence: int) -> Slots:
+        """Store only the rows received later than what is held; tokens are distinct."""
+        slots = self.slots(rows["instrument_token"])
+        newer = (rows["received_at"] > self.rows["received_at"][slots]) | (self.version[slots] == 0)
+        changed: Slots = slots[newer]
+        self.rows[changed] = rows[newer]
+        self.version[changed] = sequence
+        return changed
+
+    def held(self) -> Rows:
+        """Return the rows that have a value."""
+        held: Rows = self.rows[: self.size][self.version[: self.size] > 0]
+        return held
+
+    def drop(self, tokens: Tokens) -> None:
+        """Forget the values of these tokens."""
+        found, known = self._find(tokens)
+        gone = found[known]
+        self.version[gone] = 0
+        self.rows[gone] = np.zeros(1, TICK)[0]
+        self.rows["instrument_token"][gone] = tokens[known]
+
+    def _find(self, tokens: Tokens) -> tuple[Slots, npt.NDArray[np.bool_]]:
+        if not len(self._sorted):
+            return np.zeros(len(tokens), np.intp), np.zeros(len(tokens), np.bool_)
+        places = np.searchsorted(self._sorted, tokens)
+        places[places == len(self._sorted)] = 0
+        return self._slot_of_sorted[places], self._sorted[places] == tokens
+
+    def _add(self, tokens: Tokens) -> None:
+        fresh = np.arange(self.size, self.size + len(tokens))
+        self._reserve(self.size + len(tokens))
+        self.rows["instrument_token"][fresh] = tokens
+        self.size += len(tokens)
+        merged = np.concatenate((self._sorted, tokens))
+        order = np.argsort(merged, kind="stable")
+        self._sorted = merged[order]
+        self._slot_of_sorted = np.concatenate((self._slot_of_sorted, fresh))[order]
+
+    def _reserve(self, wanted: int) -> None:
+        capacity = len(self.rows)
+        if wanted <= capacity:
+            return
+        while capacity < wanted:
+            capacity *= 2
+        rows, version = np.zeros(capacity, TICK), np.zeros(capacity, np.uint64)
+        rows[: self.size] = self.rows[: self.size]
+        version[: self.size] = self.version[: self.size]
+        self.rows, self.version = rows, version

@@ -1,0 +1,192 @@
+"""The bus, on a real Valkey."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+from django.conf import settings
+from redis import Redis
+
+from market_data.batches import HEADER, Batch, BatchKind
+from market_data.bus import AsyncBus, SyncBus
+from market_data.errors import BadBatch, FeedDown, ShardTaken
+from tests.market_data.factories import ticks
+
+pytestmark = pytest.mark.usefixtures("clean_redis")
+
+
+def batch(
+    prices: dict[int, float],
+    *,
+    shard: int = 0,
+    epoch: int = 1,
+    sequence: int = 1,
+    kind: BatchKind = BatchKind.DELTA,
+    received_at: float = 0.0,
+) -> Batch:
+    return Batch(
+        kind=kind,
+        shard=shard,
+        epoch=epoch,
+        from_sequence=sequence - 1,
+        to_sequence=sequence,
+        published_us=1,
+        rows=ticks(prices, received_at=received_at),
+    )
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[AsyncBus]:
+    opened = AsyncBus(url=settings.REDIS_URL)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def sync() -> SyncBus:
+    return SyncBus(url=settings.REDIS_URL, shards=2)
+
+
+def test_a_batch_survives_packing() -> None:
+    sent = batch({7: 1.5, 9: 2.5}, shard=3, epoch=5, sequence=2**40)
+
+    received = Batch.unpack(sent.pack())
+
+    assert (received.shard, received.epoch, received.to_sequence) == (3, 5, 2**40)
+    assert np.array_equal(received.rows, sent.rows)
+
+
+@pytest.mark.parametrize(
+    "spoiled", [b"", b"TKB", batch({7: 1.0}).pack()[:-1], b"XXX" + batch({7: 1.0}).pack()[3:], bytes(HEADER.size)]
+)
+def test_a_spoiled_batch_is_refused(spoiled: bytes) -> None:
+    with pytest.raises(BadBatch):
+        Batch.unpack(spoiled)
+
+
+async def test_a_published_batch_reaches_a_listener(bus: AsyncBus) -> None:
+    heard = bus.batches([0])
+    assert await anext(heard) is None
+
+    await bus.publish_batch(batch=batch({7: 1.5}), raw=batch({7: 1.5}, kind=BatchKind.RAW))
+
+    received = await anext(heard)
+    assert received is not None
+    assert received.rows["last_price"].tolist() == [1.5]
+
+
+async def test_raw_batches_are_kept_in_order(bus: AsyncBus) -> None:
+    for sequence in (1, 2):
+        await bus.publish_batch(batch=None, raw=batch({7: 1.0}, sequence=sequence, kind=BatchKind.RAW))
+
+    kept = await bus.raw(shard=0, after="0-0", count=10)
+
+    assert [entry.to_sequence for _, entry in kept] == [1, 2]
+    assert kept[-1][0] == await bus.raw_end(0)
+
+
+async def test_a_deposed_owner_publishes_nothing(bus: AsyncBus) -> None:
+    await bus.publish_batch(batch=None, raw=batch({7: 1.0}, epoch=2))
+
+    with pytest.raises(ShardTaken):
+        await bus.publish_batch(batch=None, raw=batch({7: 9.0}, epoch=1))
+
+    assert len(await bus.raw(shard=0, after="0-0", count=10)) == 1
+
+
+async def test_a_deposed_owner_stores_no_snapshot(bus: AsyncBus) -> None:
+    await bus.put_snapshot(batch({7: 1.0}, epoch=2, kind=BatchKind.SNAPSHOT))
+    await bus.publish_batch(batch=None, raw=batch({7: 1.0}, epoch=2))
+
+    with pytest.raises(ShardTaken):
+        await bus.put_snapshot(batch({7: 9.0}, epoch=1, kind=BatchKind.SNAPSHOT))
+
+    snapshot = await bus.get_snapshot(0)
+    assert snapshot is not None
+    assert snapshot.rows["last_price"].tolist() == [1.0]
+
+
+async def test_the_latest_values_are_merged_over_shards(bus: AsyncBus, sync: SyncBus) -> None:
+    await bus.put_snapshot(batch({7: 1.0, 8: 5.0}, shard=0, received_at=10.0))
+    await bus.put_snapshot(batch({7: 2.0}, shard=1, received_at=20.0))
+
+    latest = await asyncio.to_thread(sync.latest)
+
+    assert latest["instrument_token"].tolist() == [7, 8]
+    assert latest["last_price"].tolist() == [2.0, 5.0]
+
+
+def test_nothing_stored_means_no_rows(sync: SyncBus) -> None:
+    assert len(sync.latest()) == 0
+
+
+async def test_a_blob_is_stored_and_announced(bus: AsyncBus, sync: SyncBus) -> None:
+    notices = bus.notices("greeks:NIFTY")
+    assert await anext(notices) == 0
+
+    await asyncio.to_thread(sync.put_blob, key="g", blob=b"packed", topic="greeks:NIFTY", sequence=12)
+
+    assert await anext(notices) == 12
+    assert await bus.get_blob("g") == b"packed"
+
+
+async def test_events_resume_behind_an_offset(bus: AsyncBus, sync: SyncBus) -> None:
+    first = sync.append_event(stream="orders:a", event={"n": 1})
+    sync.append_event(stream="orders:a", event={"n": 2})
+
+    _, event = await anext(bus.events(stream="orders:a", after=first))
+
+    assert event == {"n": 2}
+    assert await bus.first_event(stream="orders:a") == first
+
+
+async def test_a_reader_of_new_events_misses_none_between_two_waits(bus: AsyncBus, sync: SyncBus) -> None:
+    sync.append_event(stream="orders:a", event={"n": 1})
+    events = bus.events(stream="orders:a")
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.1)
+
+    sync.append_event(stream="orders:a", event={"n": 2})
+    sync.append_event(stream="orders:a", event={"n": 3})
+
+    assert (await waiting)[1] == {"n": 2}
+    assert (await anext(events))[1] == {"n": 3}
+
+
+async def test_an_idle_listener_outlives_every_time_out(bus: AsyncBus, sync: SyncBus) -> None:
+    notices = bus.notices("quiet")
+    await anext(notices)
+    waiting = asyncio.ensure_future(anext(notices))
+
+    done, _ = await asyncio.wait([waiting], timeout=12)
+    assert not done
+    await asyncio.to_thread(sync.put_blob, key="q", blob=b"", topic="quiet", sequence=3)
+
+    assert await waiting == 3
+
+
+async def test_a_listener_returns_after_its_connection_is_cut(bus: AsyncBus, clean_redis: Redis) -> None:
+    heard = bus.batches([0])
+    await anext(heard)
+    waiting = asyncio.ensure_future(anext(heard))
+    await asyncio.sleep(0.05)
+
+    await asyncio.to_thread(clean_redis.execute_command, "CLIENT", "KILL", "TYPE", "pubsub")
+
+    assert await asyncio.wait_for(waiting, 5) is None
+    await bus.publish_batch(batch=batch({7: 1.5}), raw=batch({7: 1.5}))
+    assert await anext(heard) is not None
+
+
+def test_health_reports_are_read_by_name(sync: SyncBus) -> None:
+    sync.put_health(name="feed:0", report={"epoch": 4})
+
+    assert sync.read_health() == {"feed:0": {"epoch": 4}}
+
+
+def test_a_dead_bus_is_named() -> None:
+    nowhere = SyncBus(url="unix:///nonexistent/valkey.sock", shards=1)
+
+    with pytest.raises(FeedDown):
+        nowhere.latest()
