@@ -1,7 +1,6 @@
 """Decode binary tick frames into columns: one structured row per packet, in order of arrival."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, cast
@@ -54,6 +53,7 @@ TICK: Final = np.dtype(
 )
 
 Rows = npt.NDArray[np.void]
+_Cells = npt.NDArray[np.float64]
 _Words = npt.NDArray[np.uint32]
 _Places = npt.NDArray[np.intp]
 
@@ -63,17 +63,17 @@ _DIVISORS[SEGMENT_CDS] = 1e7
 _DIVISORS[[SEGMENT_BCD, SEGMENT_NCO]] = 1e4
 
 # The length of a packet is its type.
+_PREFIX: Final = 2
 _LTP, _INDEX_QUOTE, _INDEX_FULL, _QUOTE, _FULL = 8, 28, 32, 44, 184
 _KINDS: Final = {
     _LTP: KIND_LTP,
-    _QUOTE: KIND_QUOTE,
-    _FULL: KIND_FULL,
     _INDEX_QUOTE: KIND_INDEX_QUOTE,
     _INDEX_FULL: KIND_INDEX_FULL,
+    _QUOTE: KIND_QUOTE,
+    _FULL: KIND_FULL,
 }
-_PREFIX: Final = 2
+_EDGES: Final = [edge for length in _KINDS for edge in (length, length + 1)]
 _FRAMED: Final = {length: np.dtype([("length", ">u2"), ("words", ">u4", (length // 4,))]) for length in _KINDS}
-_PACKET: Final = re.compile(b"|".join(b"\x00%b.{%d}" % (re.escape(bytes([n])), n) for n in _KINDS), re.DOTALL)
 
 
 def _column(name: str, width: int) -> int:
@@ -82,9 +82,11 @@ def _column(name: str, width: int) -> int:
     return fields[name][1] // width
 
 
-_HEAD, _PRICE, _OPEN, _LOTS, _OI, _DEPTH = (
-    _column(name, 8) for name in ("instrument_token", "last_price", "open", "last_quantity", "oi", "bid_price")
-)
+_CELLS: Final = TICK.itemsize // 8
+_TOKEN, _EXCHANGE_AT, _TRADE_AT = (_column(name, 4) for name in ("instrument_token", "exchange_at", "last_trade_at"))
+_KIND, _TRADABLE = _column("kind", 1), _column("tradable", 1)
+_PRICE, _OPEN, _LOTS = (_column(name, 8) for name in ("last_price", "open", "last_quantity"))
+_OI, _DEPTH = _column("oi", 8), _column("bid_price", 8)
 _DEPTH_LOTS, _DEPTH_ORDERS = _column("bid_quantity", 4), _column("bid_orders", 2)
 
 
@@ -97,80 +99,49 @@ class Decoded:
     truncated: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """Packets of one length, each behind its own length prefix, and where they stand in the batch."""
-
-    length: int
-    buffer: bytes
-    offset: int
-    places: range | _Places
-
-    def words(self) -> _Words:
-        packets = np.frombuffer(self.buffer, _FRAMED[self.length], len(self.places), self.offset)
-        return packets["words"].astype(np.uint32)
-
-
 @dataclass(slots=True)
-class _Batch:
-    """Frames taken apart: whole frames of one length, and the loose packets of mixed ones."""
+class _Parts:
+    """Frames taken apart: those of one packet length as they are, the packets of all others by their offset."""
 
     total: int = 0
-    skipped: int = 0
     truncated: int = 0
-    whole: list[_Block] = field(default_factory=list)
-    loose: list[bytes] = field(default_factory=list)
-    loose_places: list[range] = field(default_factory=list)
+    whole: list[tuple[bytes, int, int]] = field(default_factory=list)
+    mixed: list[bytes] = field(default_factory=list)
+    mixed_size: int = 0
+    offsets: list[int] = field(default_factory=list)
+    places: list[range] = field(default_factory=list)
 
     def add(self, frame: bytes) -> None:
         if len(frame) < _PREFIX:
             return
         count = frame[0] << 8 | frame[1]
         if _is_uniform(frame, count):
-            self.whole.append(_Block(frame[3], frame, 2, self._places(count)))
+            self.whole.append((frame, self.total, self.total + count))
+            self.total += count
             return
-        packets = _PACKET.findall(frame, 2)
-        # The pattern steps over what it does not know: trust it only when it accounts for every byte.
-        if len(packets) != count or sum(map(len, packets)) != len(frame) - 2:
-            packets = self._walk(frame, count)
-        self.loose += packets
-        self.loose_places.append(self._places(len(packets)))
+        found = self._walk(frame, count)
+        self.places.append(range(self.total, self.total + found))
+        self.total += found
+        self.mixed.append(frame)
+        self.mixed_size += len(frame)
 
-    def blocks(self) -> Iterator[_Block]:
-        """Return the whole frames, then the loose packets by length; packets of one length keep their order."""
-        yield from self.whole
-        if not self.loose:
-            return
-        lengths = np.fromiter(map(len, self.loose), np.intp, len(self.loose))
-        places = np.fromiter(chain.from_iterable(self.loose_places), np.intp, len(self.loose))
-        places = places[lengths.argsort(kind="stable")]
-        buffer = b"".join(sorted(self.loose, key=lambda packet: len(packet)))
-        at = first = 0
-        for length, count in sorted((length, int((lengths == length + 2).sum())) for length in _KINDS):
-            if count:
-                yield _Block(length, buffer, at, places[first : first + count])
-            at += count * (length + 2)
-            first += count
-
-    def _places(self, count: int) -> range:
-        places = range(self.total, self.total + count)
-        self.total += count
-        return places
-
-    def _walk(self, frame: bytes, count: int) -> list[bytes]:
-        packets = []
-        at = 2
-        for _ in range(count):
-            end = at + 2 + int.from_bytes(frame[at : at + 2])
-            if at + 2 > len(frame) or end > len(frame):
-                self.truncated += 1
-                break
-            if end - at - 2 in _KINDS:
-                packets.append(frame[at:end])
-            else:
-                self.skipped += 1
-            at = end
-        return packets
+    def _walk(self, frame: bytes, count: int) -> int:
+        """Note where every whole packet of a frame starts in the joined mixed frames; return how many there are."""
+        offsets = []
+        base = self.mixed_size
+        at = _PREFIX
+        try:
+            for _ in range(count):
+                offsets.append(base + at)
+                at += 2 + (frame[at] << 8 | frame[at + 1])
+        except IndexError:
+            offsets.pop()
+            self.truncated += at <= len(frame)
+        if at > len(frame):
+            offsets.pop()
+            self.truncated += 1
+        self.offsets += offsets
+        return len(offsets)
 
 
 def divisor(instrument_token: int) -> float:
@@ -184,22 +155,21 @@ def decode(frames: Iterable[bytes]) -> Decoded:
     Never raises: a heartbeat gives nothing, an unknown packet is skipped and counted, a frame that ends early gives
     what was complete and is counted. Absent fields are 0; `kind` says which are present.
     """
-    batch = _Batch()
+    parts = _Parts()
     for frame in frames:
-        batch.add(frame)
+        parts.add(frame)
     # Written as columns of eight bytes and viewed as rows: a few wide copies instead of one per field.
-    cells = np.zeros((batch.total, TICK.itemsize // 8))
-    rows = cells.view(TICK).reshape(batch.total)
-    order: list[range | _Places] = []
-    at = 0
-    for block in batch.blocks():
-        upto = at + len(block.places)
-        _fill(rows[at:upto], cells[at:upto], block)
-        order.append(block.places)
-        at = upto
-    if len(order) > 1:
-        rows = _in_order(cells, np.concatenate(order))
-    return Decoded(rows, batch.skipped, batch.truncated)
+    cells = np.zeros((parts.total, _CELLS))
+    for frame, first, end in parts.whole:
+        packets = np.frombuffer(frame, _FRAMED[frame[3]], end - first, _PREFIX)
+        _fill(cells[first:end], frame[3], packets["words"].astype(np.uint32))
+    skipped = 0
+    if parts.offsets:
+        unknown = _fill_mixed(cells, parts)
+        skipped = len(unknown)
+        if skipped:
+            cells = np.delete(cells, unknown, axis=0)
+    return Decoded(cells.view(TICK).reshape(len(cells)), skipped, parts.truncated)
 
 
 def _is_uniform(frame: bytes, count: int) -> bool:
@@ -207,60 +177,76 @@ def _is_uniform(frame: bytes, count: int) -> bool:
     if not count or frame[2:3] != b"\x00" or frame[3] not in _KINDS:
         return False
     stride = frame[3] + 2
-    if len(frame) != 2 + count * stride:
+    if len(frame) != _PREFIX + count * stride:
         return False
     return frame[2::stride] == bytes(count) and frame[3::stride] == frame[3:4] * count
 
 
-def _in_order(cells: npt.NDArray[np.float64], places: _Places) -> Rows:
-    ordered = np.empty_like(cells)
-    ordered[places] = cells
-    return ordered.view(TICK).reshape(len(cells))
+def _fill_mixed(cells: _Cells, parts: _Parts) -> _Places:
+    """Fill the rows of the mixed frames, one packet length at a time; return the places of unknown packets."""
+    buffer = b"".join(parts.mixed)
+    stream = np.frombuffer(buffer, np.uint8)
+    offsets = np.array(parts.offsets, np.intp)
+    lengths = stream[offsets].astype(np.intp) << 8 | stream[offsets + 1]
+    order = lengths.argsort(kind="stable")
+    offsets += _PREFIX
+    offsets = offsets[order]
+    edges = lengths[order].searchsorted(_EDGES)
+    sorted_cells = np.zeros((len(offsets), _CELLS))
+    known = np.zeros(len(offsets), np.bool_)
+    for length, first, end in zip(_KINDS, edges[0::2], edges[1::2], strict=True):
+        if first < end:
+            # One window over the stream per byte: picking windows copies the bodies without a step per packet.
+            windows = np.ndarray((len(buffer) - length + 1, length), np.uint8, buffer, 0, (1, 1))
+            _fill(sorted_cells[first:end], length, windows[offsets[first:end]].view(">u4").astype(np.uint32))
+            known[first:end] = True
+    places = np.fromiter(chain.from_iterable(parts.places), np.intp, len(offsets))[order]
+    cells[places] = sorted_cells
+    return places[~known]
 
 
-def _fill(rows: Rows, cells: npt.NDArray[np.float64], block: _Block) -> None:
-    words = block.words()
-    tokens = words[:, 0]
-    segments = tokens & 0xFF
+def _fill(cells: _Cells, length: int, words: _Words) -> None:
+    segments = words[:, 0] & 0xFF
     divisors = _DIVISORS[segments][:, None]
-    rows["instrument_token"] = tokens
-    rows["kind"] = _KINDS[block.length]
-    rows["tradable"] = segments != SEGMENT_INDICES
-    if block.length == _LTP:
+    cells.view(np.uint32)[:, _TOKEN] = words[:, 0]
+    flags = cells.view(np.uint8)
+    flags[:, _KIND] = _KINDS[length]
+    flags[:, _TRADABLE] = segments != SEGMENT_INDICES
+    if length == _LTP:
         cells[:, _PRICE] = words[:, 1] / divisors[:, 0]
-    elif block.length < _QUOTE:
+    elif length < _QUOTE:
         _fill_index(cells, words, divisors)
     else:
         _fill_quote(cells, words, divisors)
-    if block.length == _INDEX_FULL:
-        rows["exchange_at"] = words[:, 7]
-    elif block.length == _FULL:
-        _fill_full(rows, cells, words, divisors)
+    if length == _INDEX_FULL:
+        cells.view(np.uint32)[:, _EXCHANGE_AT] = words[:, 7]
+    elif length == _FULL:
+        _fill_full(cells, words, divisors)
 
 
-def _fill_index(cells: npt.NDArray[np.float64], words: _Words, divisors: npt.NDArray[np.float64]) -> None:
+def _fill_index(cells: _Cells, words: _Words, divisors: _Cells) -> None:
     prices = words[:, 1:6] / divisors
     cells[:, _PRICE] = prices[:, 0]
     # Index packets come as high, low, open, close; all others as open, high, low, close.
     cells[:, _OPEN + 1 : _OPEN + 3] = prices[:, 1:3]
-    cells[:, _OPEN] = prices[:, 3]
-    cells[:, _OPEN + 3] = prices[:, 4]
+    cells[:, _OPEN : _OPEN + 4 : 3] = prices[:, 3:]
 
 
-def _fill_quote(cells: npt.NDArray[np.float64], words: _Words, divisors: npt.NDArray[np.float64]) -> None:
-    # Columns of the packet: last price, last quantity, average price, volume, two totals, open, high, low, close.
-    prices = words[:, 1:11] / divisors
-    cells[:, _PRICE:_OPEN] = prices[:, 0:3:2]
-    cells[:, _OPEN : _OPEN + 4] = prices[:, 6:]
+def _fill_quote(cells: _Cells, words: _Words, divisors: _Cells) -> None:
+    # After the token: last price, last quantity, average price, volume, two totals, open, high, low, close.
+    cells[:, _PRICE:_OPEN] = words[:, 1:4:2] / divisors
+    cells[:, _OPEN : _OPEN + 4] = words[:, 7:11] / divisors
     lots = cells.view(np.int64)
     lots[:, _LOTS] = words[:, 2]
     lots[:, _LOTS + 1 : _LOTS + 4] = words[:, 4:7]
 
 
-def _fill_full(rows: Rows, cells: npt.NDArray[np.float64], words: _Words, divisors: npt.NDArray[np.float64]) -> None:
-    rows["last_trade_at"] = words[:, 11]
-    rows["exchange_at"] = words[:, 15]
+def _fill_full(cells: _Cells, words: _Words, divisors: _Cells) -> None:
+    # After the close: last trade, oi, its high and low, exchange time, ten entries of quantity, price, orders.
+    times = cells.view(np.uint32)
+    times[:, _TRADE_AT] = words[:, 11]
+    times[:, _EXCHANGE_AT] = words[:, 15]
     cells.view(np.int64)[:, _OI : _OI + 3] = words[:, 12:15]
     cells[:, _DEPTH : _DEPTH + 10] = words[:, 17::3] / divisors
-    cells.view(np.uint32)[:, _DEPTH_LOTS : _DEPTH_LOTS + 10] = words[:, 16::3]
+    times[:, _DEPTH_LOTS : _DEPTH_LOTS + 10] = words[:, 16::3]
     cells.view(np.uint16)[:, _DEPTH_ORDERS : _DEPTH_ORDERS + 10] = words[:, 18::3] >> 16
