@@ -11,7 +11,7 @@ compile() {
 }
 
 compile --generate-hashes --output-file requirements.lock "$@" requirements.in
-compile --generate-hashes --output-file requirements-dev.lock "$@" --constraint requirements.lock requirements-dev.in
+compile --generate-hashes --output-file requirements-dev.lock "$@" --constraint requirements.lock requirements.in requirements-dev.in
 
 # A plain pip install takes the repacked client from its folder. A folder cannot carry a hash, so the lock names the
 # official wheel instead and is installed with --no-deps.
