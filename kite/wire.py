@@ -174,7 +174,7 @@ def decode(frames: Iterable[bytes]) -> Decoded:
 
 def _is_uniform(frame: bytes, count: int) -> bool:
     """Whether the frame is exactly `count` packets of one known length: the common case, and cheap to see."""
-    if not count or frame[2:3] != b"\x00" or frame[3] not in _KINDS:
+    if not count or frame[2:3] != b"\x00" or len(frame) <= _PREFIX + 1 or frame[3] not in _KINDS:
         return False
     stride = frame[3] + 2
     if len(frame) != _PREFIX + count * stride:
