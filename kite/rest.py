@@ -1,12 +1,13 @@
 """Kite Connect over HTTP: one class, one method an endpoint, errors by consequence."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -19,6 +20,21 @@ import urllib3
 from kiteconnect import KiteConnect
 from requests.adapters import HTTPAdapter
 
+from kite import readers
+from kite.answers import (
+    BasketMargin,
+    GttRequest,
+    GttRow,
+    HoldingRow,
+    Ltp,
+    MarginRow,
+    OhlcQuote,
+    PositionRow,
+    Positions,
+    Profile,
+    Quote,
+    SegmentMargin,
+)
 from kite.calls import Call, PlainPool, SecurePool, current_call
 from kite.checksum import session_checksum
 from kite.errors import KiteError, OutcomeUnknown, Unavailable
@@ -33,8 +49,11 @@ DUMP_TIMEOUT: Final = 60.0
 _ORDER_WRITE: Final = Expected(write=True, shape=dict, proof="order_id")
 _WRITE: Final = Expected(write=True)
 _SESSION: Final = Expected(write=True, shape=dict, proof="access_token")
+_GTT_WRITE: Final = Expected(write=True, shape=dict, proof="trigger_id")
 _ROWS: Final = Expected(shape=list)
 _TABLE: Final = Expected(shape=dict)
+
+_Value = TypeVar("_Value")
 
 
 class _Adapter(HTTPAdapter):
@@ -146,13 +165,14 @@ class Rest:
         with self._call(_WRITE):
             self._client.invalidate_access_token()
 
-    def profile(self) -> Json:
+    def profile(self) -> Profile:
         with self._call():
-            return self._client.profile()  # type: ignore[no-any-return]
+            return readers.profile(self._client.profile())
 
-    def margins(self) -> Json:
+    def margins(self) -> dict[str, SegmentMargin]:
+        """Return the funds by segment, `equity` and `commodity`."""
         with self._call():
-            return self._client.margins()  # type: ignore[no-any-return]
+            return _by_key(readers.segment_margin, self._client.margins())
 
     def place_order(self, order: OrderRequest) -> str:
         """Send an order once and return the broker's order id."""
@@ -189,26 +209,39 @@ class Rest:
         with self._call(_ROWS):
             return [trade_row(row) for row in _rows(self._client.order_trades(order_id))]
 
-    def positions(self) -> Json:
+    def positions(self) -> Positions:
         with self._call():
-            return self._client.positions()  # type: ignore[no-any-return]
+            return readers.positions(self._client.positions())
 
-    def holdings(self) -> list[Json]:
+    def convert_position(self, position: PositionRow, *, quantity: int, new_product: str, day: bool) -> None:
+        """Move part of a position to another product."""
+        with self._call(_WRITE):
+            self._client.convert_position(
+                exchange=position.exchange,
+                tradingsymbol=position.tradingsymbol,
+                transaction_type="BUY" if position.quantity > 0 else "SELL",
+                position_type="day" if day else "overnight",
+                quantity=quantity,
+                old_product=position.product,
+                new_product=new_product,
+            )
+
+    def holdings(self) -> list[HoldingRow]:
         with self._call(_ROWS):
-            return _rows(self._client.holdings())
+            return [readers.holding(row) for row in _rows(self._client.holdings())]
 
-    def quote(self, keys: Iterable[str]) -> Json:
+    def quote(self, keys: Iterable[str]) -> dict[str, Quote]:
         """Return the quotes of `EXCHANGE:SYMBOL` keys; unknown keys are absent."""
         with self._call():
-            return self._client.quote(list(keys))  # type: ignore[no-any-return]
+            return _by_key(readers.quote, self._client.quote(list(keys)))
 
-    def ohlc(self, keys: Iterable[str]) -> Json:
+    def ohlc(self, keys: Iterable[str]) -> dict[str, OhlcQuote]:
         with self._call():
-            return self._client.ohlc(list(keys))  # type: ignore[no-any-return]
+            return _by_key(readers.ohlc, self._client.ohlc(list(keys)))
 
-    def ltp(self, keys: Iterable[str]) -> Json:
+    def ltp(self, keys: Iterable[str]) -> dict[str, Ltp]:
         with self._call():
-            return self._client.ltp(list(keys))  # type: ignore[no-any-return]
+            return _by_key(readers.ltp, self._client.ltp(list(keys)))
 
     def historical(
         self,
@@ -220,7 +253,7 @@ class Rest:
         oi: bool = False,
         continuous: bool = False,
     ) -> list[Candle]:
-        with self._call():
+        with self._call(Expected(shape=dict, proof="candles")):
             candles = self._client.historical_data(
                 instrument_token, _indian(start), _indian(end), interval, continuous=continuous, oi=oi
             )
@@ -231,18 +264,55 @@ class Rest:
         with self._call(csv=True, total_timeout=DUMP_TIMEOUT):
             return bytes(self._client.instruments(exchange))
 
-    def order_margins(self, orders: Iterable[Mapping[str, object]]) -> list[Json]:
+    def order_margins(self, orders: Iterable[Mapping[str, object]]) -> list[MarginRow]:
+        """Return the margin of each order on its own; orders are in Kite's words, without a tag."""
         with self._call(_ROWS):
-            return _rows(self._client.order_margins([_wire(order) for order in orders]))
+            return [readers.margin(row) for row in _rows(self._client.order_margins(_json(orders)))]
 
-    def basket_margins(self, orders: Iterable[Mapping[str, object]], *, consider_positions: bool = True) -> Json:
+    def basket_margins(
+        self, orders: Iterable[Mapping[str, object]], *, consider_positions: bool = True
+    ) -> BasketMargin:
         with self._call():
-            params = [_wire(order) for order in orders]
-            return self._client.basket_order_margins(params, consider_positions=consider_positions)  # type: ignore[no-any-return]
+            answer = self._client.basket_order_margins(_json(orders), consider_positions=consider_positions)
+            return readers.basket_margin(answer)
 
-    def gtts(self) -> list[Json]:
+    def charges(self, orders: Iterable[Mapping[str, object]]) -> list[Json]:
+        """Return the virtual contract note, a row with `charges` an order."""
         with self._call(_ROWS):
-            return _rows(self._client.get_gtts())
+            return _rows(self._client.get_virtual_contract_note(_json(orders)))
+
+    def gtts(self) -> list[GttRow]:
+        with self._call(_ROWS):
+            return [readers.gtt(row) for row in _rows(self._client.get_gtts())]
+
+    def gtt(self, trigger_id: int) -> GttRow:
+        with self._call():
+            return readers.gtt(self._client.get_gtt(trigger_id))
+
+    def place_gtt(self, request: GttRequest) -> int:
+        """Send a trigger once and return its id; Kite keeps no tag of it."""
+        with self._call(_GTT_WRITE):
+            return int(self._client.place_gtt(**_gtt(request))["trigger_id"])
+
+    def modify_gtt(self, trigger_id: int, request: GttRequest) -> int:
+        with self._call(_GTT_WRITE):
+            return int(self._client.modify_gtt(trigger_id, **_gtt(request))["trigger_id"])
+
+    def delete_gtt(self, trigger_id: int) -> int:
+        with self._call(_GTT_WRITE):
+            return int(self._client.delete_gtt(trigger_id)["trigger_id"])
+
+    def mutual_fund_orders(self) -> list[Json]:
+        with self._call(_ROWS):
+            return _rows(self._client.mf_orders())
+
+    def mutual_fund_sips(self) -> list[Json]:
+        with self._call(_ROWS):
+            return _rows(self._client.mf_sips())
+
+    def mutual_fund_holdings(self) -> list[Json]:
+        with self._call(_ROWS):
+            return _rows(self._client.mf_holdings())
 
     @contextmanager
     def _call(
@@ -283,6 +353,29 @@ def _rows(data: list[Any]) -> list[Json]:
     if not all(isinstance(row, Mapping) for row in data):
         raise BrokenRow("a row was not an object")
     return data
+
+
+def _by_key(reader: Callable[[Json], _Value], answer: Mapping[str, Any]) -> dict[str, _Value]:
+    return {key: reader(row) for key, row in zip(answer, _rows(list(answer.values())), strict=True)}
+
+
+def _json(orders: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Write orders for the endpoints that take JSON, where a price has to be a number."""
+    return [
+        {name: float(value) if isinstance(value, Decimal) else value for name, value in order.items()}
+        for order in orders
+    ]
+
+
+def _gtt(request: GttRequest) -> dict[str, object]:
+    return {
+        "trigger_type": request.type,
+        "tradingsymbol": request.tradingsymbol,
+        "exchange": request.exchange,
+        "trigger_values": [float(value) for value in request.trigger_values],
+        "last_price": float(request.last_price),
+        "orders": [asdict(leg) for leg in request.legs],
+    }
 
 
 def _wire(params: Mapping[str, object]) -> dict[str, object]:

@@ -82,7 +82,7 @@ def _is_granted(parsed: object, expected: Expected) -> bool:
     data = parsed.get("data")
     if data is None or not isinstance(data, expected.shape):
         return False
-    return not expected.proof or (isinstance(data, Mapping) and data.get(expected.proof) not in {None, ""})
+    return not expected.proof or (isinstance(data, Mapping) and data.get(expected.proof) not in (None, ""))
 
 
 def _is_error(parsed: object) -> bool:
