@@ -24,6 +24,13 @@ class HaltUnknown(PlatformError):
     status = 404
 
 
+class VerbUnknown(PlatformError):
+    """The Desk has no such verb."""
+
+    code = "verb_unknown"
+    status = 404
+
+
 class NoTaker(PlatformError):
     """No other account could take the data; log one in first."""
 

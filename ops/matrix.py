@@ -31,6 +31,7 @@ def read(
     over = {halt.target: halt for halt in halts if halt.scope == TradingHalt.Scope.ACCOUNT}
     return {
         account.label: AccountRow(
+            id=str(account.pk),
             label=account.label,
             broker_user_id=account.broker_user_id,
             state=account.state,

@@ -156,7 +156,8 @@ class DeskConsumer(AsyncWebsocketConsumer):
     async def _tell(self, principal: Principal) -> None:
         try:
             await self._tell_until_forbidden(principal)
-        except Exception:  # noqa: BLE001 (the outermost loop of this socket: whatever broke, the page must reconnect)
+        except Exception:
+            # The outermost loop of this socket: whatever broke, the page must reconnect.
             log.exception("ops.desk.broken")
             await self.close(code=BROKEN)
 

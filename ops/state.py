@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeAlias
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,7 @@ class BudgetPart:
 class AccountRow:
     """One row of the matrix."""
 
+    id: str
     label: str
     broker_user_id: str
     state: str
@@ -166,10 +167,22 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """The stream of ticks over all shards."""
+    """The stream of ticks over all shards; `trouble` says why nothing is known of it."""
 
     ticks_per_second: float
+    wanted: int
+    live: int
+    newest_at: datetime | None
     facts: tuple[Fact, ...]
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruments:
+    """The list of instruments."""
+
+    listed: int
+    synced_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +208,6 @@ class Chain:
     atm_iv: float | None
     solved: int
     contracts: int
-    solve_ms: float | None
     oldest_input_at: datetime | None
     computed_at: datetime | None
 
@@ -239,9 +251,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One entry of the timeline."""
+    """One entry of the timeline; `account` is the label of the account it is about."""
 
     id: int
+    account: str
     at: datetime
     words: str
     subject: str
@@ -257,14 +270,15 @@ class State:
     trading: Trading
     market: Market
     broker: Broker
-    tiles: tuple[Tile, ...]
-    findings: tuple[Finding, ...]
+    instruments: Instruments
     accounts: Mapping[str, AccountRow]
     orders: Orders
     feed: Feed
     processes: tuple[Process, ...]
     greeks: Greeks
     timeline: tuple[Event, ...]
+    tiles: tuple[Tile, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def to_json(value: object) -> Json:

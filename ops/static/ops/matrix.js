@@ -22,7 +22,7 @@ const CELLS = [
   ["Feed", feed, (row) => [row.streams_data, row.feed]],
   ["Orders", orders, (row) => row.orders],
   ["Budget", budget, (row) => [row.places_orders, row.budget]],
-  ["Actions", actions, (row) => [row.verbs, row.login_url, row.rotate_url, row.token.live, row.mayAct]],
+  ["Actions", actions, (row) => [row.verbs, row.login_url, row.rotate_url, row.token.live, row.mayAct, row.halt?.id]],
 ];
 
 export function drawMatrix(body, accounts, mayAct) {
@@ -115,14 +115,14 @@ function actions(row) {
   if (row.login_url) links.push(h("a", { class: row.token.live ? "act" : "act act--main", href: row.login_url, "data-focus": `${row.label} login` }, "Log in"));
   if (row.rotate_url) links.push(h("a", { class: "act", href: row.rotate_url, "data-focus": `${row.label} rotate` }, "Rotate"));
   const verbs = row.mayAct ? row.verbs : [];
-  return [h("div", { class: "acts" }, ...links, ...verbs.map((verb) => verbButton(verb, row.label)))];
+  return [h("div", { class: "acts" }, ...links, ...verbs.map((verb) => verbButton(verb, row.label, verb === "resume" ? row.halt.id : row.label)))];
 }
 
-export function verbButton(verb, target) {
+export function verbButton(verb, name, target = name) {
   const [word, look] = VERBS[verb];
   return h(
     "button",
-    { type: "button", class: look, "data-verb": verb, "data-target": target, "data-focus": `${target} ${verb}`, "aria-label": `${word} ${target}` },
+    { type: "button", class: look, "data-verb": verb, "data-target": target, "data-focus": `${name} ${verb}`, "aria-label": `${word}, ${name}` },
     word,
   );
 }

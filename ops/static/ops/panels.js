@@ -145,7 +145,7 @@ export function drawProcesses(processes) {
 
 export function drawGreeks(greeks) {
   setText($("greeks-count"), `${greeks.chains.length} live`);
-  if (!greeks.chains.length) return void $("chains").replaceChildren(emptyRow(7, greeks.note));
+  if (!greeks.chains.length) return void $("chains").replaceChildren(emptyRow(6, greeks.note));
   $("chains").querySelector(".empty")?.closest("tr").remove();
   sync($("chains"), greeks.chains, {
     key: (chain) => `${chain.underlying} ${chain.expiry}`,
@@ -157,7 +157,6 @@ export function drawGreeks(greeks) {
         number(chain.forward?.toFixed(2)),
         number(chain.atm_iv === undefined ? undefined : `${(chain.atm_iv * 100).toFixed(2)} %`),
         number(`${count(chain.solved)} / ${count(chain.contracts)}`),
-        number(chain.solve_ms === undefined ? undefined : `${chain.solve_ms.toFixed(1)} ms`),
         h("td", { class: "number" }, ageOf(chain.oldest_input_at, { old: 30, dead: 120, none: "–" })),
         h("td", { class: "number" }, ageOf(chain.computed_at, { old: 4, dead: 15 })),
       ),

@@ -1,0 +1,172 @@
+"""What is wrong now, worst first; nothing is named without what mends it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from django.urls import reverse
+
+from ops.state import AccountRow, Finding, Greeks, Halt, Process, State
+
+RED, AMBER = "red", "amber"
+# Before the open there is still time to log in: until then a missing token is amber.
+SOON = timedelta(minutes=45)
+TOKEN_SHORT = timedelta(minutes=30)
+BUDGET_SHARE = 0.8
+CHAIN_OLD = timedelta(seconds=15)
+INSTRUMENTS_OLD = timedelta(hours=26)
+MENDS: Mapping[str, str] = {
+    "feed": "No ticks arrive until it is back. The supervisor restarts it; its log says why it stopped.",
+    "recorder": "Ticks are not stored; the stream keeps some minutes. The supervisor restarts it; its log says why.",
+    "beat": "Sweeps and Greeks stop. The supervisor restarts it; its log says why it stopped.",
+    "worker": "Tasks of this queue wait. If beat is well, look at the worker's log.",
+}
+
+
+def find(state: State) -> tuple[Finding, ...]:
+    """Return the findings, red before amber."""
+    now, market = state.at, state.market
+    open_ = market.state == "open"
+    urgent = open_ or (market.changes_at is not None and market.changes_at - now < SOON)
+    found = [
+        *_of_halts(state.trading.halts),
+        *(finding for row in state.accounts.values() for finding in _of_account(row, now=now, urgent=urgent)),
+        *_of_bus(state.feed.trouble),
+        *(_of_process(process) for process in state.processes if process.tone == "bad"),
+        *_of_instruments(state.instruments.synced_at, now=now),
+        *_of_chains(state.greeks, now=now, open_=open_),
+    ]
+    return tuple(sorted(found, key=lambda finding: finding.severity != RED))
+
+
+def _of_halts(halts: Iterable[Halt]) -> Iterator[Finding]:
+    for halt in halts:
+        where = "on the whole platform" if halt.scope == "platform" else f"for {halt.scope} {halt.target}"
+        yield Finding(
+            code="trading_halted",
+            severity=RED if halt.scope == "platform" else AMBER,
+            subject=str(halt.id),
+            text=f"Trading is {halt.level} {where}.",
+            mend=f"{halt.by}: {halt.reason}",
+            verb="resume",
+        )
+
+
+def _of_account(row: AccountRow, *, now: datetime, urgent: bool) -> Iterator[Finding]:
+    yield from _of_token(row, now=now, urgent=urgent)
+    if row.state == "cordoned":
+        mend = f"{row.state_reason}. It streams nothing until it is restored."
+        yield _about(row, code="account_failed_over", text=f"{row.label} is failed over.", mend=mend, verb="restore")
+    if row.state == "degraded":
+        mend = f"{row.state_reason}. It is tried again by itself."
+        yield _about(row, code="account_degraded", text=f"{row.label} is degraded.", mend=mend, verb="restore")
+    if row.orders.unknown:
+        yield Finding(
+            code="orders_unknown",
+            severity=RED,
+            subject=row.label,
+            text=f"{row.orders.unknown} orders of {row.label} are in doubt.",
+            mend="They are looked up by tag and never sent again; if this lasts, compare with the broker's order book.",
+            url=reverse("admin:orders_order_changelist") + "?state=UNKNOWN",
+            url_text="Show them",
+        )
+    spent = [part.window for part in row.budget if part.window != "second" and part.used >= part.limit * BUDGET_SHARE]
+    if row.places_orders and spent:
+        yield _about(
+            row,
+            code="budget_short",
+            text=f"{row.label} has used 80 % of its orders a {spent[-1]}.",
+            mend="At the limit new orders wait or are refused; cancels still leave.",
+        )
+    if _streams_nothing(row):
+        yield _about(
+            row,
+            code="feed_unconnected",
+            severity=RED if urgent else AMBER,
+            text=f"{row.label} has a live token and no open socket.",
+            mend="The feed keeps trying. Fail over to move its instruments now.",
+            verb="fail_over",
+        )
+
+
+def _of_token(row: AccountRow, *, now: datetime, urgent: bool) -> Iterator[Finding]:
+    if not row.token.live and row.token.version is None:
+        yield Finding(
+            code="credential_missing",
+            severity=AMBER,
+            subject=row.label,
+            text=f"{row.label} has no API key.",
+            mend="Give it one from the broker's developer console.",
+            url=row.rotate_url,
+            url_text="Add a key",
+        )
+    elif not row.token.live:
+        yield _log_in(row, code="token_dead", severity=RED if urgent else AMBER, text=f"{row.label} is not logged in.")
+    elif row.token.expires_at is not None and row.token.expires_at - now < TOKEN_SHORT:
+        yield _log_in(row, code="token_ends", severity=AMBER, text=f"The token of {row.label} ends soon.")
+
+
+def _log_in(row: AccountRow, *, code: str, severity: str, text: str) -> Finding:
+    return Finding(
+        code=code,
+        severity=severity,
+        subject=row.label,
+        text=text,
+        mend="It streams and trades again as soon as you have logged in at the broker.",
+        url=row.login_url,
+        url_text="Log in",
+    )
+
+
+def _streams_nothing(row: AccountRow) -> bool:
+    wanted = row.streams_data and row.state == "active" and row.token.live
+    return wanted and row.feed is not None and row.feed.tokens > 0 and row.feed.open == 0
+
+
+def _about(row: AccountRow, *, code: str, text: str, mend: str, severity: str = AMBER, verb: str = "") -> Finding:
+    return Finding(code=code, severity=severity, subject=row.label, text=text, mend=mend, verb=verb)
+
+
+def _of_bus(bus: str) -> Iterator[Finding]:
+    if bus:
+        yield Finding(
+            code="bus_down",
+            severity=RED,
+            subject="redis",
+            text="Redis does not answer: no live numbers, no task starts.",
+            mend=f"Orders already recorded are carried on when it is back. {bus}",
+        )
+
+
+def _of_process(process: Process) -> Finding:
+    return Finding(
+        code="process_unheard",
+        severity=RED,
+        subject=process.name,
+        text=f"{process.name} is not heard.",
+        mend=MENDS.get(process.name.partition(":")[0], "Look at its log."),
+    )
+
+
+def _of_instruments(instruments_at: datetime | None, *, now: datetime) -> Iterator[Finding]:
+    if instruments_at is not None and now - instruments_at < INSTRUMENTS_OLD:
+        return
+    text = "No instruments are loaded." if instruments_at is None else "The list of instruments is older than a day."
+    yield Finding(
+        code="instruments_old",
+        severity=AMBER,
+        subject="instruments",
+        text=text,
+        mend="Log one account in, then run manage.py sync_instruments.",
+    )
+
+
+def _of_chains(greeks: Greeks, *, now: datetime, open_: bool) -> Iterator[Finding]:
+    for chain in greeks.chains:
+        if open_ and (chain.computed_at is None or now - chain.computed_at > CHAIN_OLD):
+            yield Finding(
+                code="chain_old",
+                severity=AMBER,
+                subject=f"{chain.underlying} {chain.expiry}",
+                text=f"The Greeks of {chain.underlying} {chain.expiry} are old.",
+                mend="Is worker:greeks alive, and do ticks of the chain arrive?",
+            )

@@ -1,0 +1,64 @@
+"""Stops trading on the platform, an account, a strategy or a symbol."""
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from accounts.errors import PlatformError
+from accounts.models import TradingHalt
+from ops import halt
+from ops.management.whoami import operator_name
+
+EXAMPLES = """examples:
+  manage.py halt --reason "runaway strategy"                          everything
+  manage.py halt --account desk-1 --reason "margin call"              one account
+  manage.py halt --symbol NSE:INFY --reason "corporate action"        one instrument
+  manage.py halt --strategy momentum --reducing --reason "drawdown"   only orders that reduce a position
+
+What is already on the wire cannot be called back; cancels always leave. Let go again with manage.py resume."""
+
+
+class Command(BaseCommand):
+    """Assembles one call of ops.halt.engage."""
+
+    help = "Stop trading: nothing new leaves from the moment the command has ended."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        """Keep the line breaks of the examples."""
+        kwargs |= {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Name the scope, at most one; none is the platform."""
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument("--account", metavar="LABEL")
+        where.add_argument("--strategy", metavar="NAME")
+        where.add_argument("--symbol", metavar="EXCHANGE:SYMBOL")
+        parser.add_argument("--reducing", action="store_true", help="let orders through that reduce a position")
+        parser.add_argument("--reason", required=True, help="goes into the audit trail")
+
+    def handle(self, **options: Any) -> None:
+        """Engage and say so."""
+        scope, target = _scope(options)
+        level = TradingHalt.Level.REDUCING if options["reducing"] else TradingHalt.Level.HALTED
+        try:
+            engaged = halt.engage(
+                scope=scope,
+                target=target,
+                level=level,
+                reason=options["reason"],
+                actor=operator_name(),
+                now=timezone.now(),
+            )
+        except PlatformError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"halt {engaged.pk}: {engaged}")
+
+
+def _scope(options: dict[str, Any]) -> tuple[TradingHalt.Scope, str]:
+    for scope in (TradingHalt.Scope.ACCOUNT, TradingHalt.Scope.STRATEGY, TradingHalt.Scope.SYMBOL):
+        if options[scope.value]:
+            return scope, options[scope.value]
+    return TradingHalt.Scope.PLATFORM, ""

@@ -1,0 +1,168 @@
+"""Looks at the whole platform and returns its state as frozen values."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cache
+from threading import Lock
+from typing import cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count, Max
+
+from accounts.models import AuditEntry, TradingHalt
+from accounts.queries import Principal, open_halts
+from market_data import calendar
+from market_data.queries import listed
+from ops import chains, feed, findings, flow, matrix, pulse, tiles
+from ops.state import Broker, Event, Halt, Instruments, Json, Market, State, Trading, to_json
+from orders.clock import trading_day
+
+TIMELINE = 14
+EXCHANGE = "NSE"
+# Desks that ask within this time share one look.
+FRESH = timedelta(seconds=0.9)
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+# Deeds too small for the timeline; the audit trail keeps them.
+QUIET = ("accounts.api_key.used",)
+
+
+def snapshot(*, now: datetime) -> State:
+    """Return the state at this moment: some twenty indexed queries and a handful of reads from Redis."""
+    day = trading_day(now)
+    heard = pulse.listen()
+    halts = tuple(_halt(row) for row in open_halts())
+    flowing = flow.read(day=day)
+    state = State(
+        at=now,
+        trading=trading_of(halts),
+        market=market_of(now=now),
+        broker=broker_of(settings.KITE_REST_ROOT),
+        instruments=_instruments(),
+        accounts=matrix.read(
+            now=now, day=day, feeds=feed.by_account(heard.reports), orders=flowing.by_account, halts=halts
+        ),
+        orders=flowing.orders,
+        feed=feed.read(pulse=heard, now=now),
+        processes=pulse.processes(pulse=heard),
+        greeks=chains.read(now=now),
+        timeline=_timeline(),
+    )
+    state = replace(state, findings=findings.find(state))
+    return replace(state, tiles=tiles.of(state))
+
+
+class Glance:
+    """The latest look, shared by every open Desk of this process."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._seen: tuple[datetime, dict[str, Json]] | None = None
+
+    def state(self, *, now: datetime) -> dict[str, Json]:
+        """Return the state in JSON's terms, not older than a second."""
+        with self._lock:
+            if self._seen is None or not self._seen[0] <= now < self._seen[0] + FRESH:
+                self._seen = (now, cast("dict[str, Json]", to_json(snapshot(now=now))))
+            return self._seen[1]
+
+    def forget(self) -> None:
+        """Look anew next time: something was just done."""
+        with self._lock:
+            self._seen = None
+
+
+@cache
+def glance() -> Glance:
+    """Return this process's latest look."""
+    return Glance()
+
+
+def recent(*, now: datetime, principal: Principal) -> dict[str, Json]:
+    """Return what the principal may see, as JSON."""
+    return visible(glance().state(now=now), principal=principal)
+
+
+def visible(state: dict[str, Json], *, principal: Principal) -> dict[str, Json]:
+    """Leave out what belongs to accounts that are not the principal's."""
+    accounts = cast("dict[str, dict[str, Json]]", state["accounts"])
+    hidden = {label for label, row in accounts.items() if not principal.sees(UUID(str(row["id"])))}
+    if not hidden:
+        return state
+    orders = cast("dict[str, Json]", state["orders"])
+    return {
+        **state,
+        "accounts": {label: row for label, row in accounts.items() if label not in hidden},
+        "orders": {**orders, "recent": _without(orders["recent"], "account", hidden)},
+        "findings": _without(state["findings"], "subject", hidden),
+        "timeline": _without(state["timeline"], "account", hidden),
+    }
+
+
+def _without(rows: Json, name: str, hidden: set[str]) -> Json:
+    return [row for row in cast("list[dict[str, Json]]", rows) if row.get(name) not in hidden]
+
+
+def trading_of(halts: Iterable[Halt]) -> Trading:
+    """Return the strictest state of the platform, and in words what else is stopped."""
+    halts = tuple(halts)
+    whole = next((halt for halt in halts if halt.scope == TradingHalt.Scope.PLATFORM), None)
+    narrow = [f"{halt.scope} {halt.target} {halt.level}" for halt in halts if halt is not whole]
+    note = whole.reason if whole else ", ".join(narrow)
+    state = whole.level.upper() if whole else "ACTIVE"
+    return Trading(state=state, note=note, halts=halts, platform_halt=whole.id if whole else None)
+
+
+def market_of(*, now: datetime) -> Market:
+    """Return whether the exchange trades, and when that changes."""
+    session = calendar.session_of(exchange=EXCHANGE, day=trading_day(now), holidays=frozenset())
+    if session is not None and session[0] <= now < session[1]:
+        return Market(state="open", label=f"{EXCHANGE} open", change="closes in", changes_at=session[1])
+    opens = calendar.next_opening(exchange=EXCHANGE, after=now, holidays=frozenset())
+    return Market(state="closed", label=f"{EXCHANGE} closed", change="opens in", changes_at=opens)
+
+
+def broker_of(root: str) -> Broker:
+    """Name the exchange that orders reach: one on this machine is no real one."""
+    host = urlsplit(root).hostname or root
+    return Broker(name="Sandbox on this machine" if host in LOOPBACK else host, root=root)
+
+
+def _halt(row: TradingHalt) -> Halt:
+    return Halt(
+        id=row.pk,
+        scope=row.scope,
+        target=row.target,
+        level=row.level,
+        reason=row.reason,
+        by=row.engaged_by,
+        at=row.engaged_at,
+    )
+
+
+def _instruments() -> Instruments:
+    found = listed().aggregate(count=Count("pk"), synced_at=Max("synced_at"))
+    return Instruments(listed=found["count"], synced_at=found["synced_at"])
+
+
+def _timeline() -> tuple[Event, ...]:
+    entries = AuditEntry.objects.exclude(action__in=QUIET).order_by("-at", "-id")[:TIMELINE]
+    return tuple(
+        Event(
+            id=entry.pk,
+            account=entry.subject.partition("account:")[2],
+            at=entry.at,
+            words=words_of(entry.action),
+            subject=entry.subject,
+            reason=entry.reason,
+            actor=entry.actor,
+        )
+        for entry in entries
+    )
+
+
+def words_of(action: str) -> str:
+    """Write accounts.credential.rotated as a person would: Credential rotated."""
+    return " ".join(action.split(".")[1:]).replace("_", " ").capitalize()

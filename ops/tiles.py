@@ -1,0 +1,81 @@
+"""The readiness strip: the eight numbers that say whether the floor can trade."""
+
+from ops.state import State, Tile
+
+OLD_LIST_SECONDS, DEAD_LIST_SECONDS = 26 * 3600.0, 80 * 3600.0
+
+
+def of(state: State) -> tuple[Tile, ...]:
+    """Return the tiles in reading order."""
+    return (_accounts(state), _ticks(state), _instruments(state), _orders(state), _doubt(state), *_machinery(state))
+
+
+def _accounts(state: State) -> Tile:
+    rows = state.accounts.values()
+    ready = [row for row in rows if row.token.live and row.state == "active"]
+    missing = [row.label for row in rows if not row.token.live]
+    note = f"log in {', '.join(missing)}" if missing else "all logged in" if rows else "none yet"
+    tone = "good" if ready and len(ready) == len(rows) else "warn" if ready else "bad"
+    return Tile(name="Accounts ready", value=len(ready), of=len(rows), note=note, tone=tone)
+
+
+def _ticks(state: State) -> Tile:
+    quiet = state.market.state == "open" and not state.feed.ticks_per_second
+    return Tile(
+        name="Ticks",
+        value=round(state.feed.ticks_per_second),
+        unit="a second",
+        note="" if state.feed.newest_at else "none received",
+        tone="bad" if quiet else "quiet",
+        at=state.feed.newest_at,
+        old=5,
+        dead=15,
+    )
+
+
+def _instruments(state: State) -> Tile:
+    return Tile(name="Streaming", value=state.feed.live, of=state.feed.wanted, note="instruments")
+
+
+def _orders(state: State) -> Tile:
+    filled = next((stage.count for stage in state.orders.funnel if stage.name == "Filled"), 0)
+    return Tile(name="Orders today", value=state.orders.total, note=f"{filled:,} filled")
+
+
+def _doubt(state: State) -> Tile:
+    unknown = state.orders.unknown
+    note = "being looked up by tag" if unknown else "every order is accounted for"
+    return Tile(name="In doubt", value=unknown, note=note, tone="bad" if unknown else "good")
+
+
+def _machinery(state: State) -> tuple[Tile, ...]:
+    chains = state.greeks.chains
+    computed = [chain.computed_at for chain in chains if chain.computed_at]
+    alive = sum(process.tone == "good" for process in state.processes)
+    down = [process.name for process in state.processes if process.tone == "bad"]
+    return (
+        Tile(
+            name="Option chains",
+            value=len(chains),
+            note="live" if chains else "none is live",
+            at=min(computed) if computed else None,
+            old=4,
+            dead=15,
+        ),
+        Tile(
+            name="Processes",
+            value=alive,
+            of=len(state.processes),
+            note=f"not heard: {', '.join(down)}" if down else "all heard",
+            tone="bad" if down else "good",
+        ),
+        Tile(
+            name="Instruments",
+            value=state.instruments.listed,
+            note="list" if state.instruments.synced_at else "not loaded",
+            at=state.instruments.synced_at,
+            tone="quiet" if state.instruments.listed else "warn",
+            old=OLD_LIST_SECONDS,
+            dead=DEAD_LIST_SECONDS,
+        ),
+    )

@@ -1,0 +1,204 @@
+"""The verbs of the Desk: each says first what it would touch, then does it, with a reason."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from accounts.audit import required
+from accounts.errors import AccountUnknown
+from accounts.models import BrokerAccount, TradingHalt
+from accounts.queries import Principal
+from ops import failover, halt
+from ops.errors import HaltUnknown, VerbUnknown
+from ops.state import Json, to_json
+from ops.status import glance
+from orders.models import Order
+from orders.states import AT_BROKER, IN_FLIGHT, WAITING
+
+Form = Mapping[str, str]
+LASTS: Mapping[str, tuple[str, timedelta | None]] = {
+    "5": ("5 minutes, data only", timedelta(minutes=5)),
+    "60": ("1 hour, data only", timedelta(hours=1)),
+    "for-good": ("Until restored; it takes no new orders either", None),
+}
+LEVELS = {
+    "halted": "HALTED: nothing new leaves",
+    "reducing": "REDUCING: only orders that reduce a position leave",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One line of what a verb touches."""
+
+    count: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One answer to a choice."""
+
+    value: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A question beside the reason."""
+
+    name: str
+    label: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """The dialog before the deed."""
+
+    title: str
+    text: str
+    touches: tuple[Touch, ...]
+    confirm: str
+    mild: bool = False
+    choices: tuple[Choice, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """How a verb is shown and how it is done; `done` is the sentence the operator reads afterwards."""
+
+    show: Callable[[str, datetime], Preview]
+    do: Callable[[str, Form, str, datetime], str]
+
+
+def preview(*, name: str, target: str, principal: Principal, now: datetime) -> Json:
+    """Return what the verb would touch; changes nothing."""
+    _check_target(target, principal)
+    return to_json(_verb(name).show(target, now))
+
+
+def perform(*, name: str, form: Form, principal: Principal, now: datetime) -> str:
+    """Do it and return the sentence that says so."""
+    target = form.get("target", "")
+    _check_target(target, principal)
+    done = _verb(name).do(target, form, principal.label, now)
+    glance().forget()
+    return done
+
+
+def _verb(name: str) -> Verb:
+    if name not in VERBS:
+        raise VerbUnknown(f"the Desk has no verb {name!r}")
+    return VERBS[name]
+
+
+def _check_target(target: str, principal: Principal) -> None:
+    account = BrokerAccount.objects.filter(label=target).first()
+    if account is not None and not principal.sees(account.pk):
+        raise AccountUnknown(f"no account is labelled {target!r}", field="target")
+
+
+def _show_halt(target: str, _now: datetime) -> Preview:
+    orders = Order.objects.filter(account__label=target) if target else Order.objects.all()
+    accounts = 1 if target else BrokerAccount.objects.exclude(state="retired").filter(places_orders=True).count()
+    waiting = orders.filter(state__in=sorted(WAITING)).count()
+    flying = orders.filter(state__in=sorted(IN_FLIGHT)).count()
+    resting = orders.filter(state__in=sorted(AT_BROKER)).count()
+    return Preview(
+        title=f"Halt {target}" if target else "Halt all trading",
+        text="It holds from the moment it is committed; what is already on the wire cannot be called back.",
+        touches=(
+            Touch(f"{accounts}", f"account{'s' * (accounts != 1)} can send no new order"),
+            Touch(f"{waiting}", "orders that wait here are denied"),
+            Touch(f"{flying}", "orders are on their way and may still arrive"),
+            Touch(f"{resting}", "orders rest at the exchange and stay; cancels always leave"),
+        ),
+        choices=(_choice("level", "How far", LEVELS),),
+        confirm=f"Halt {target}" if target else "Halt all trading",
+    )
+
+
+def _do_halt(target: str, form: Form, actor: str, now: datetime) -> str:
+    scope = TradingHalt.Scope.ACCOUNT if target else TradingHalt.Scope.PLATFORM
+    level = TradingHalt.Level(form["level"]) if form.get("level") in LEVELS else TradingHalt.Level.HALTED
+    engaged = halt.engage(scope=scope, target=target, level=level, reason=form.get("reason", ""), actor=actor, now=now)
+    return f"{target or 'All trading'} is {engaged.level}."
+
+
+def _show_resume(target: str, _now: datetime) -> Preview:
+    standing = _standing(target)
+    where = f"{standing.scope} {standing.target}".strip()
+    return Preview(
+        title=f"Release the halt of the {where}" if standing.target else "Release the platform's halt",
+        text=f"Engaged by {standing.engaged_by}: {standing.reason}",
+        touches=(Touch("→", "new orders leave again; denied ones stay denied and must be sent anew"),),
+        confirm="Release",
+        mild=True,
+    )
+
+
+def _do_resume(target: str, form: Form, actor: str, now: datetime) -> str:
+    reason = required(form.get("reason", ""))
+    released = halt.release(halt_id=_standing(target).pk, actor=actor, now=now, reason=reason)
+    return f"{released.target or 'The platform'} trades again."
+
+
+def _standing(target: str) -> TradingHalt:
+    standing = TradingHalt.objects.filter(released_at=None)
+    found = standing.filter(pk=target).first() if target.isdecimal() else standing.filter(scope="platform").first()
+    if found is None:
+        raise HaltUnknown("that halt is not in force any more")
+    return found
+
+
+def _show_fail_over(target: str, now: datetime) -> Preview:
+    move = failover.plan(label=target, now=now)
+    takers = ", ".join(f"{label} takes {count:,}" for label, count in sorted(move.takers.items()))
+    touches = [Touch(f"{move.instruments:,}", f"instruments move: {takers or 'nobody else could take them'}")]
+    if move.unplaced:
+        touches.append(Touch(f"{move.unplaced:,}", "instruments find no room and stop"))
+    touches.append(Touch("0", "orders move: they stay with their account"))
+    return Preview(
+        title=f"Fail {target} over",
+        text="Its sockets close and the other accounts stream its instruments, within five seconds.",
+        touches=tuple(touches),
+        choices=(_choice("lasts", "For how long", {value: text for value, (text, _) in LASTS.items()}),),
+        confirm=f"Fail {target} over",
+    )
+
+
+def _do_fail_over(target: str, form: Form, actor: str, now: datetime) -> str:
+    _, lasts = LASTS.get(form.get("lasts", ""), LASTS["5"])
+    move = failover.fail_over(
+        label=target, reason=form.get("reason", ""), actor=actor, now=now, until=now + lasts if lasts else None
+    )
+    return f"{move.instruments:,} instruments of {target} are moving."
+
+
+def _show_restore(target: str, _now: datetime) -> Preview:
+    account = failover.account_of(target)
+    return Preview(
+        title=f"Restore {target}",
+        text=f"It is {account.state}: {account.state_reason}" if account.state_reason else f"It is {account.state}.",
+        touches=(Touch("→", "it streams its share again; nothing else moves"),),
+        confirm="Restore",
+        mild=True,
+    )
+
+
+def _do_restore(target: str, form: Form, actor: str, now: datetime) -> str:
+    failover.restore(label=target, reason=form.get("reason", ""), actor=actor, now=now)
+    return f"{target} is active again."
+
+
+def _choice(name: str, label: str, options: Mapping[str, str]) -> Choice:
+    return Choice(name=name, label=label, options=tuple(Option(*pair) for pair in options.items()))
+
+
+VERBS: Mapping[str, Verb] = {
+    "halt": Verb(_show_halt, _do_halt),
+    "resume": Verb(_show_resume, _do_resume),
+    "fail_over": Verb(_show_fail_over, _do_fail_over),
+    "restore": Verb(_show_restore, _do_restore),
+}
