@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import structlog
@@ -20,7 +19,7 @@ from redis.retry import Retry
 
 from accounts.errors import BudgetSpent
 from kite.errors import Evidence
-from kite.limits import HISTORICAL, OTHERS, QUOTES, Rate
+from kite.limits import HISTORICAL, OTHERS, QUOTES, CallClass, Rate
 
 log = structlog.get_logger(__name__)
 
@@ -43,14 +42,6 @@ free = free + interval
 redis.call('SET', KEYS[1], string.format('%.0f', free), 'PX', math.ceil((free - now) / 1000) + 1000)
 return wait
 """
-
-
-class CallClass(StrEnum):
-    """Classes of calls the broker counts apart; orders have a budget of their own in the database."""
-
-    QUOTE = "quote"
-    HISTORICAL = "historical"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,14 @@ class Scope(StrEnum):
     ORDER = "order"
 
 
+class CallClass(StrEnum):
+    """Classes of calls the broker counts apart by API key; orders are counted by client."""
+
+    QUOTE = "quote"
+    HISTORICAL = "historical"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """At most `calls` in any calendar span of `seconds`, counted by the broker's own clock."""

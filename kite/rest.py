@@ -3,9 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
-from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -38,7 +36,9 @@ from kite.answers import (
 from kite.calls import Call, PlainPool, SecurePool, current_call
 from kite.checksum import session_checksum
 from kite.errors import KiteError, OutcomeUnknown, Unavailable
-from kite.rows import IST, BrokenRow, Json, candle_row, order_row, session_row, trade_row
+from kite.forms import conversion, form, gtt_form, indian, json_orders
+from kite.limits import CallClass
+from kite.rows import BrokenRow, Json, candle_row, order_row, session_row, trade_row
 from kite.types import Candle, KiteSession, Login, OrderChange, OrderRequest, OrderRow, TradeRow, Variety
 from kite.verdicts import Expected, answered, document, evidence, unanswered
 
@@ -52,6 +52,7 @@ _SESSION: Final = Expected(write=True, shape=dict, proof="access_token")
 _GTT_WRITE: Final = Expected(write=True, shape=dict, proof="trigger_id")
 _ROWS: Final = Expected(shape=list)
 _TABLE: Final = Expected(shape=dict)
+_CANDLES: Final = Expected(shape=dict, proof="candles")
 
 _Value = TypeVar("_Value")
 
@@ -140,12 +141,22 @@ class _Client(KiteConnect):  # type: ignore[misc]
 
 
 class Rest:
-    """Everything Kite offers to one login. Safe to share between threads."""
+    """Everything Kite offers to one login. Safe to share between threads.
+
+    `admit` is asked before every call the broker counts by API key; it may wait, or raise to leave the call unsent.
+    Orders and logins are not asked about: the broker counts orders by client, over all its applications.
+    """
 
     def __init__(
-        self, login: Login, *, connect_timeout: float = CONNECT_TIMEOUT, total_timeout: float = TOTAL_TIMEOUT
+        self,
+        login: Login,
+        *,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        total_timeout: float = TOTAL_TIMEOUT,
+        admit: Callable[[CallClass], None] | None = None,
     ) -> None:
         self._login = login
+        self._admit = admit
         self._connect_timeout = connect_timeout
         self._total_timeout = total_timeout
         self._session = _Session(login.source_address)
@@ -158,11 +169,11 @@ class Rest:
     def exchange_token(self, *, request_token: str, api_secret: str) -> KiteSession:
         """Return the day's session; the request token is spent whatever happens."""
         checksum = session_checksum(api_key=self._login.api_key, request_token=request_token, api_secret=api_secret)
-        with self._call(_SESSION):
+        with self._call(_SESSION, None):
             return session_row(self._client.exchange(request_token=request_token, checksum=checksum))
 
     def close_session(self) -> None:
-        with self._call(_WRITE):
+        with self._call(_WRITE, None):
             self._client.invalidate_access_token()
 
     def profile(self) -> Profile:
@@ -176,20 +187,18 @@ class Rest:
 
     def place_order(self, order: OrderRequest) -> str:
         """Send an order once and return the broker's order id."""
-        params = {name: getattr(order, name) for name in OrderRequest.__dataclass_fields__}
-        with self._call(_ORDER_WRITE):
-            return str(self._client.place_order(**_wire(params)))
+        with self._call(_ORDER_WRITE, None):
+            return str(self._client.place_order(**form(order)))
 
     def modify_order(
         self, variety: Variety | str, order_id: str, change: OrderChange, *, parent_order_id: str | None = None
     ) -> str:
-        params = {name: getattr(change, name) for name in OrderChange.__dataclass_fields__}
-        with self._call(_ORDER_WRITE):
-            changed = self._client.modify_order(variety, order_id, parent_order_id=parent_order_id, **_wire(params))
+        with self._call(_ORDER_WRITE, None):
+            changed = self._client.modify_order(variety, order_id, parent_order_id=parent_order_id, **form(change))
         return str(changed)
 
     def cancel_order(self, variety: Variety | str, order_id: str, *, parent_order_id: str | None = None) -> str:
-        with self._call(_ORDER_WRITE):
+        with self._call(_ORDER_WRITE, None):
             return str(self._client.cancel_order(variety, order_id, parent_order_id=parent_order_id))
 
     def orders(self) -> list[OrderRow]:
@@ -216,15 +225,7 @@ class Rest:
     def convert_position(self, position: PositionRow, *, quantity: int, new_product: str, day: bool) -> None:
         """Move part of a position to another product."""
         with self._call(_WRITE):
-            self._client.convert_position(
-                exchange=position.exchange,
-                tradingsymbol=position.tradingsymbol,
-                transaction_type="BUY" if position.quantity > 0 else "SELL",
-                position_type="day" if day else "overnight",
-                quantity=quantity,
-                old_product=position.product,
-                new_product=new_product,
-            )
+            self._client.convert_position(**conversion(position, quantity=quantity, new_product=new_product, day=day))
 
     def holdings(self) -> list[HoldingRow]:
         with self._call(_ROWS):
@@ -232,15 +233,15 @@ class Rest:
 
     def quote(self, keys: Iterable[str]) -> dict[str, Quote]:
         """Return the quotes of `EXCHANGE:SYMBOL` keys; unknown keys are absent."""
-        with self._call():
+        with self._call(_TABLE, CallClass.QUOTE):
             return _by_key(readers.quote, self._client.quote(list(keys)))
 
     def ohlc(self, keys: Iterable[str]) -> dict[str, OhlcQuote]:
-        with self._call():
+        with self._call(_TABLE, CallClass.QUOTE):
             return _by_key(readers.ohlc, self._client.ohlc(list(keys)))
 
     def ltp(self, keys: Iterable[str]) -> dict[str, Ltp]:
-        with self._call():
+        with self._call(_TABLE, CallClass.QUOTE):
             return _by_key(readers.ltp, self._client.ltp(list(keys)))
 
     def historical(
@@ -253,9 +254,9 @@ class Rest:
         oi: bool = False,
         continuous: bool = False,
     ) -> list[Candle]:
-        with self._call(Expected(shape=dict, proof="candles")):
+        with self._call(_CANDLES, CallClass.HISTORICAL):
             candles = self._client.historical_data(
-                instrument_token, _indian(start), _indian(end), interval, continuous=continuous, oi=oi
+                instrument_token, indian(start), indian(end), interval, continuous=continuous, oi=oi
             )
             return [candle_row(row) for row in candles]
 
@@ -267,19 +268,19 @@ class Rest:
     def order_margins(self, orders: Iterable[Mapping[str, object]]) -> list[MarginRow]:
         """Return the margin of each order on its own; orders are in Kite's words, without a tag."""
         with self._call(_ROWS):
-            return [readers.margin(row) for row in _rows(self._client.order_margins(_json(orders)))]
+            return [readers.margin(row) for row in _rows(self._client.order_margins(json_orders(orders)))]
 
     def basket_margins(
         self, orders: Iterable[Mapping[str, object]], *, consider_positions: bool = True
     ) -> BasketMargin:
         with self._call():
-            answer = self._client.basket_order_margins(_json(orders), consider_positions=consider_positions)
+            answer = self._client.basket_order_margins(json_orders(orders), consider_positions=consider_positions)
             return readers.basket_margin(answer)
 
     def charges(self, orders: Iterable[Mapping[str, object]]) -> list[Json]:
         """Return the virtual contract note, a row with `charges` an order."""
         with self._call(_ROWS):
-            return _rows(self._client.get_virtual_contract_note(_json(orders)))
+            return _rows(self._client.get_virtual_contract_note(json_orders(orders)))
 
     def gtts(self) -> list[GttRow]:
         with self._call(_ROWS):
@@ -292,11 +293,11 @@ class Rest:
     def place_gtt(self, request: GttRequest) -> int:
         """Send a trigger once and return its id; Kite keeps no tag of it."""
         with self._call(_GTT_WRITE):
-            return int(self._client.place_gtt(**_gtt(request))["trigger_id"])
+            return int(self._client.place_gtt(**gtt_form(request))["trigger_id"])
 
     def modify_gtt(self, trigger_id: int, request: GttRequest) -> int:
         with self._call(_GTT_WRITE):
-            return int(self._client.modify_gtt(trigger_id, **_gtt(request))["trigger_id"])
+            return int(self._client.modify_gtt(trigger_id, **gtt_form(request))["trigger_id"])
 
     def delete_gtt(self, trigger_id: int) -> int:
         with self._call(_GTT_WRITE):
@@ -316,8 +317,15 @@ class Rest:
 
     @contextmanager
     def _call(
-        self, expected: Expected = _TABLE, *, csv: bool = False, total_timeout: float | None = None
+        self,
+        expected: Expected = _TABLE,
+        call_class: CallClass | None = CallClass.OTHER,
+        *,
+        csv: bool = False,
+        total_timeout: float | None = None,
     ) -> Iterator[None]:
+        if self._admit is not None and call_class is not None:
+            self._admit(call_class)
         start = time.monotonic()
         call = Call(
             expected=expected,
@@ -357,38 +365,6 @@ def _rows(data: list[Any]) -> list[Json]:
 
 def _by_key(reader: Callable[[Json], _Value], answer: Mapping[str, Any]) -> dict[str, _Value]:
     return {key: reader(row) for key, row in zip(answer, _rows(list(answer.values())), strict=True)}
-
-
-def _json(orders: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
-    """Write orders for the endpoints that take JSON, where a price has to be a number."""
-    return [
-        {name: float(value) if isinstance(value, Decimal) else value for name, value in order.items()}
-        for order in orders
-    ]
-
-
-def _gtt(request: GttRequest) -> dict[str, object]:
-    return {
-        "trigger_type": request.type,
-        "tradingsymbol": request.tradingsymbol,
-        "exchange": request.exchange,
-        "trigger_values": [float(value) for value in request.trigger_values],
-        "last_price": float(request.last_price),
-        "orders": [asdict(leg) for leg in request.legs],
-    }
-
-
-def _wire(params: Mapping[str, object]) -> dict[str, object]:
-    """Drop what is unset and write money without an exponent."""
-    return {
-        name: format(value, "f") if isinstance(value, Decimal) else value
-        for name, value in params.items()
-        if value is not None
-    }
-
-
-def _indian(moment: datetime) -> str:
-    return moment.astimezone(IST).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _cause(error: Exception) -> str:
