@@ -1,0 +1,150 @@
+"""The control API: clock, market, settings, faults, journal; behind the key of the credentials file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+from aiohttp import web
+
+from sandbox.clock import parse_jump
+from sandbox.control_actions import inject, move_price
+from sandbox.pipeline import SITE, json_response
+from sandbox.routes_market import quote_row
+from sandbox.site import Site
+from sandbox.snapshot import state_row
+
+PREFIX = "/_control"
+Action = Callable[[Site, web.Request, dict[str, object]], Awaitable[object]]
+
+
+def guarded(action: Action) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        site = request.app[SITE]
+        key = request.headers.get("X-Control-Key") or request.query.get("key", "")
+        if not hmac.compare_digest(key.encode("utf-8", "replace"), site.control_key.encode()):
+            return json_response({"status": "error", "message": "wrong control key"}, status=403)
+        try:
+            body = json.loads(await request.text() or "{}")
+            if not isinstance(body, dict):
+                raise TypeError("the body must be a JSON object")
+            data = await action(site, request, body)
+        except (ValueError, TypeError, KeyError) as error:
+            return json_response({"status": "error", "message": str(error)}, status=400)
+        return json_response({"status": "success", "data": data})
+
+    return serve
+
+
+async def show_state(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
+    return state_row(site)
+
+
+async def change_clock(site: Site, _request: web.Request, body: dict[str, object]) -> object:
+    """Obey `jump`, `speed`, `pause`, in this order."""
+    clock = site.clock
+    if "jump" in body:
+        clock.jump(parse_jump(str(body["jump"]), now=clock.now()))
+        site.tick()
+    if "speed" in body:
+        clock.set_speed(float(str(body["speed"])))
+    if "pause" in body:
+        (clock.pause if body["pause"] else clock.resume)()
+    await site.reap_sessions()
+    return state_row(site)["clock"]
+
+
+async def step(site: Site, _request: web.Request, body: dict[str, object]) -> object:
+    """Tick `count` times now, moving the clock by one interval each."""
+    for _ in range(min(int(str(body.get("count", 1))), 100_000)):
+        site.clock.advance(site.options.interval * site.clock.speed)
+        site.tick()
+    return {"step": site.market.step_number}
+
+
+async def set_price(site: Site, _request: web.Request, body: dict[str, object]) -> object:
+    return move_price(site, key=str(body["instrument"]), price=float(str(body["price"])))
+
+
+async def show_book(site: Site, request: web.Request, _body: dict[str, object]) -> object:
+    return quote_row(site.market, site.universe.by_key[request.query["i"]])
+
+
+async def show_settings(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
+    return dataclasses.asdict(site.settings)
+
+
+async def change_settings(site: Site, _request: web.Request, body: dict[str, object]) -> object:
+    site.settings.change(body)
+    return dataclasses.asdict(site.settings)
+
+
+async def show_faults(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
+    return site.faults.rows()
+
+
+async def add_fault(site: Site, _request: web.Request, body: dict[str, object]) -> object:
+    return await inject(site, body)
+
+
+async def clear_faults(site: Site, request: web.Request, _body: dict[str, object]) -> object:
+    number = request.match_info.get("number")
+    if site.door is not None:
+        site.door.reopen_now()
+    return {"cleared": site.faults.clear(None if number is None else int(number))}
+
+
+async def show_journal(site: Site, request: web.Request, _body: dict[str, object]) -> object:
+    query = dict(request.query)
+    query.pop("key", None)
+    since, limit = int(query.pop("since", "0")), int(query.pop("limit", "100000"))
+    return site.journal.find(since=since, limit=limit, **query)
+
+
+async def change_user(site: Site, request: web.Request, body: dict[str, object]) -> object:
+    """Set `cash` or `commodity_cash` of a user, or register `addresses`."""
+    account = site.exchange.accounts[request.match_info["user_id"]]
+    if "cash" in body:
+        account.cash["equity"] = float(str(body["cash"]))
+    if "commodity_cash" in body:
+        account.cash["commodity"] = float(str(body["commodity_cash"]))
+    addresses = body.get("addresses", ())
+    if isinstance(addresses, list):
+        site.settings.registered_addresses[account.user.user_id] = [str(address) for address in addresses]
+    return {"user_id": account.user.user_id, "cash": account.cash}
+
+
+async def say(site: Site, _request: web.Request, body: dict[str, object]) -> object:
+    """Send a text of type `message` (or `type`) to every socket."""
+    text = json.dumps({"type": str(body.get("type", "message")), "data": body.get("data", "")})
+    for connection in site.streamer.connections:
+        connection.say(text)
+    return {"sockets": len(site.streamer.connections)}
+
+
+async def tick_all(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
+    """Publish every instrument once, whatever moved."""
+    site.streamer.broadcast(np.arange(len(site.universe), dtype=np.int64))
+    return {"instruments": len(site.universe)}
+
+
+ACTIONS: tuple[tuple[str, str, Action], ...] = (
+    ("GET", "/state", show_state),
+    ("POST", "/clock", change_clock),
+    ("POST", "/step", step),
+    ("POST", "/tick", tick_all),
+    ("POST", "/price", set_price),
+    ("GET", "/book", show_book),
+    ("GET", "/settings", show_settings),
+    ("POST", "/settings", change_settings),
+    ("GET", "/faults", show_faults),
+    ("POST", "/faults", add_fault),
+    ("DELETE", "/faults", clear_faults),
+    ("DELETE", "/faults/{number:[0-9]+}", clear_faults),
+    ("GET", "/journal", show_journal),
+    ("POST", "/users/{user_id}", change_user),
+    ("POST", "/say", say),
+)

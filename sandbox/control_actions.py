@@ -1,0 +1,55 @@
+"""What the control API and scenarios do to a running exchange."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sandbox.faults import Fault
+from sandbox.market import Market
+from sandbox.site import Site
+
+
+async def inject(site: Site, spec: dict[str, object]) -> dict[str, object]:
+    """Start a fault; those that act on what is already open act at once."""
+    fault = site.faults.add(spec)
+    if fault.kind == "token_killed":
+        await kill_tokens(site, fault)
+        site.faults.clear(fault.number)
+    elif fault.kind == "socket_drop":
+        code = fault.number_of("code", 0) or None
+        fault.hits = await site.streamer.drop(user_id=fault.user, code=code)
+        site.faults.clear(fault.number)
+    elif fault.kind == "connection_refused" and fault.user is None and fault.route == "*" and fault.count is None:
+        seconds = 3.0 if fault.ends is None else fault.ends - fault.starts
+        site.faults.clear(fault.number)
+        if site.door is not None:
+            site.door.close_for(seconds)
+    return next(
+        (row for row in site.faults.rows() if row["id"] == fault.number), {"id": fault.number, "hits": fault.hits}
+    )
+
+
+async def kill_tokens(site: Site, fault: Fault) -> None:
+    for user in site.logins.users:
+        if fault.user in {None, user.user_id}:
+            fault.hits += site.logins.kill(user_id=user.user_id)
+    await site.reap_sessions()
+
+
+def move_price(site: Site, *, key: str, price: float) -> dict[str, object]:
+    """Move an instrument's market to `price`; a spot takes its derivatives along."""
+    market = site.market
+    row = site.universe.by_key[key]
+    if not 0 < price < 1e8:
+        raise ValueError(f"price must be above 0, was {price}")
+    market.move_to(row=row, price=price)
+    rows = _related(market, row)
+    market.requote(rows)
+    site.settle(rows)
+    return {"instrument": key, "last_price": market.last_price(row)}
+
+
+def _related(market: Market, row: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    if market.universe.instruments[row].is_equity or market.is_index[row]:
+        return np.flatnonzero(market.model.spot == market.model.spot[row]).astype(np.int64)
+    return np.array([row], dtype=np.int64)

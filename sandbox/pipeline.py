@@ -1,0 +1,212 @@
+"""The way of every REST call: journal, faults before, session, limits, handler, faults after, envelope."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from sandbox.call import Call, Route
+from sandbox.clock import stamp
+from sandbox.errors import KiteError, permission_error, token_error
+from sandbox.faults import Fault
+from sandbox.journal import without_secrets
+from sandbox.site import Site
+
+GZIP_ABOVE = 1_400
+HTML = "<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center><hr>nginx</body></html>"
+SITE = web.AppKey("site", Site)
+WebHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SHAPES = ("accepted_then_5xx", "truncated_json", "no_content_type", "null_data", "no_data")
+
+
+class Aborted(web.HTTPException):
+    """The connection was cut on purpose; whatever is returned cannot be written."""
+
+    status_code = 500
+
+
+class Bare(web.Response):
+    """An answer that will go out without a Content-Type."""
+
+
+async def strip_bare(_request: web.Request, response: web.StreamResponse) -> None:
+    if isinstance(response, Bare):
+        response.headers.popall("Content-Type", None)
+
+
+def handler_of(route: Route) -> WebHandler:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return await answer(route, request)
+
+    return serve
+
+
+async def answer(route: Route, request: web.Request) -> web.StreamResponse:
+    site = request.app[SITE]
+    now = stamp(site.clock.now()) or ""
+    entry = site.journal.begin(at=now, kind="http", source=request.remote or "")
+    entry.method, entry.path, entry.route = request.method, request.path, route.name
+    call = Call(site, request, entry)
+    try:
+        return await _walk(route, call)
+    finally:
+        site.journal.close(entry)
+
+
+async def _walk(route: Route, call: Call) -> web.StreamResponse:
+    _identify(call)
+    call.form = await call.request.post()  # type: ignore[assignment]
+    call.entry.params = without_secrets([*call.query.items(), *call.form.items()])
+    call.entry.tag = str(call.form["tag"]) if "tag" in call.form else None
+    if (early := await _faults_before(route, call)) is not None:
+        return early
+    status, body, response = await _decide(route, call)
+    if response is not None:
+        return response
+    return await _faults_after(route, call, status, body)
+
+
+async def _decide(route: Route, call: Call) -> tuple[int, dict[str, object], web.StreamResponse | None]:
+    """Run the handler and return the status and envelope, or a response that needs none."""
+    entry = call.entry
+    try:
+        if route.signed:
+            _authenticate(call)
+        if route.limit != "none" and call.user is not None:
+            call.site.limits.check_call(kind=route.limit, api_key=call.user.api_key)
+        result = await route.handler(call)
+    except KiteError as error:
+        entry.verdict, entry.status = "refused", error.status
+        entry.error_type, entry.message = error.error_type, error.message
+        return error.status, error.envelope(), None
+    entry.verdict, entry.status = "accepted", 200
+    if isinstance(result, web.StreamResponse):
+        entry.status = result.status
+        return result.status, {}, result
+    return 200, {"status": "success", "data": result}, None
+
+
+def _identify(call: Call) -> None:
+    """Find whose app is calling, before anything is checked, so that faults can choose by user."""
+    api_key = _credentials(call.request)[0]
+    call.user = call.site.logins.owner_of(api_key) if api_key else None
+    call.entry.user_id = call.user.user_id if call.user else None
+
+
+def _credentials(request: web.Request) -> tuple[str, str]:
+    scheme, _, pair = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "token":
+        return "", ""
+    api_key, _, access_token = pair.strip().partition(":")
+    return api_key, access_token
+
+
+def _authenticate(call: Call) -> None:
+    api_key, access_token = _credentials(call.request)
+    if not api_key or not access_token:
+        raise token_error()
+    call.user, call.session = call.site.logins.find(
+        api_key=api_key, access_token=access_token, now=call.site.clock.now()
+    )
+
+
+async def _faults_before(route: Route, call: Call) -> web.StreamResponse | None:
+    faults, user = call.site.faults, call.entry.user_id
+    if faults.is_quiet:
+        return None
+
+    def take(kind: str) -> Fault | None:
+        fault = faults.take(kind, user=user, route=route.name)
+        if fault is not None:
+            call.entry.faults.append(kind)
+        return fault
+
+    if take("connection_refused"):
+        return _cut(call, verdict="not handled")
+    if hang := take("hang"):
+        await asyncio.sleep(hang.seconds(30.0))
+        return _cut(call, verdict="not handled")
+    if wait := take("latency"):
+        await asyncio.sleep(wait.seconds())
+    if throttle := take("http_429"):
+        return _spoilt(call, 429, throttle.text("body", "json"), "NetworkException", "Too many requests")
+    if broken := take("http_5xx"):
+        return _spoilt(
+            call, broken.number_of("status", 502), broken.text("body", "html"), "NetworkException", "Gateway"
+        )
+    if forbidden := take("http_403"):
+        error_type = forbidden.text("error_type", "TokenException")
+        return _spoilt(call, 403, "json", error_type, forbidden.text("message", token_error().message))
+    if take("ip_not_registered"):
+        error = permission_error("No IPs configured for this app.")
+        return _spoilt(call, 403, "json", error.error_type, error.message)
+    return None
+
+
+async def _faults_after(route: Route, call: Call, status: int, body: dict[str, object]) -> web.StreamResponse:
+    faults, user = call.site.faults, call.entry.user_id
+    if not faults.is_quiet:
+        if late := faults.take("late_answer", user=user, route=route.name):
+            call.entry.faults.append("late_answer")
+            await asyncio.sleep(late.seconds())
+        if lost := faults.take("lost_answer", user=user, route=route.name):
+            call.entry.faults.append("lost_answer")
+            await asyncio.sleep(lost.seconds(30.0) if lost.text("how", "drop") == "hang" else 0.0)
+            return _cut(call, verdict=call.entry.verdict)
+        for kind in SHAPES:
+            if fault := faults.take(kind, user=user, route=route.name):
+                call.entry.faults.append(kind)
+                call.entry.answer = "spoilt"
+                return _misshapen(kind, fault, status, body)
+    return json_response(body, status=status)
+
+
+def _misshapen(kind: str, fault: Fault, status: int, body: dict[str, object]) -> web.Response:
+    text = json.dumps(body)
+    if kind == "accepted_then_5xx":
+        return error_response(fault.number_of("status", 502), fault.text("body", "html"), "NetworkException", "Gateway")
+    if kind == "truncated_json":
+        return web.Response(status=status, text=text[: len(text) // 2], content_type="application/json")
+    if kind == "no_content_type":
+        return Bare(status=status, body=text.encode())
+    changed: dict[str, object] = {**body, "data": None} if kind == "null_data" else {"status": body["status"]}
+    return json_response(changed, status=status)
+
+
+def _spoilt(call: Call, status: int, body: str, error_type: str, message: str) -> web.Response:
+    call.entry.verdict, call.entry.status, call.entry.answer = "not handled", status, "spoilt"
+    return error_response(status, body, error_type, message)
+
+
+def error_response(status: int, body: str, error_type: str, message: str) -> web.Response:
+    """Return an error as `json`, `untyped` JSON, `html` or `empty`."""
+    if body == "html":
+        return web.Response(status=status, text=HTML.format(status=status), content_type="text/html")
+    if body == "empty":
+        return web.Response(status=status)
+    if body == "untyped":
+        return web.Response(status=status, text=json.dumps({"status": "error"}), content_type="application/json")
+    return json_response(KiteError(status, error_type, message).envelope(), status=status)
+
+
+def _cut(call: Call, *, verdict: str) -> web.StreamResponse:
+    call.entry.verdict, call.entry.answer = verdict, "lost"
+    return cut(call.request)
+
+
+def cut(request: web.Request) -> web.StreamResponse:
+    """End the connection without an answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    raise Aborted
+
+
+def json_response(body: object, *, status: int = 200) -> web.Response:
+    payload = json.dumps(body, separators=(",", ":")).encode()
+    response = web.Response(status=status, body=payload, content_type="application/json")
+    if len(payload) > GZIP_ABOVE:
+        response.enable_compression()
+    return response

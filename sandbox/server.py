@@ -1,0 +1,52 @@
+"""The running program: one listener, one tick loop, a clean end on SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from aiohttp import web
+
+from sandbox.accounts import credentials, write_private
+from sandbox.app import build_app
+from sandbox.door import Door
+from sandbox.options import Options
+from sandbox.site import Site
+
+
+async def serve(options: Options) -> None:
+    site = Site(options)
+    runner = web.AppRunner(build_app(site), access_log=None, shutdown_timeout=1.0, handle_signals=False)
+    await runner.setup()
+    site.door = Door(runner=runner, host=options.host, port=options.port)
+    await site.door.open()
+    site.http_root = f"http://{reachable(options.host)}:{site.door.port}"
+    if options.credentials_file is not None:
+        document = credentials(users=site.logins.users, http_root=site.http_root, control_key=site.control_key)
+        write_private(options.credentials_file, document)
+    ticking = asyncio.create_task(site.run())
+    sys.stdout.write(f"sandbox ready {site.http_root}\n")
+    sys.stdout.flush()
+    await _until_stopped(ticking)
+    site.door.shut()
+    await site.stop()
+    await runner.cleanup()
+
+
+async def _until_stopped(ticking: asyncio.Task[None]) -> None:
+    """Wait for a signal, or for the tick loop to fail, whose error then ends the program."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({waiting, ticking}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if ticking.done():
+        ticking.result()
+    ticking.cancel()
+
+
+def reachable(host: str) -> str:
+    return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104

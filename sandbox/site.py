@@ -1,0 +1,135 @@
+"""The whole exchange in one object: built top to bottom, ticked by one loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import date, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sandbox.accounts import Logins, User, load_users, read_control_key
+from sandbox.clock import Clock, ist_from_epoch
+from sandbox.door import Door
+from sandbox.exchange import Exchange, Holds
+from sandbox.faults import Faults
+from sandbox.instruments import dump_csv
+from sandbox.journal import Journal
+from sandbox.ledger import Account
+from sandbox.limits import Limits
+from sandbox.market import Market
+from sandbox.options import Options, start_moment
+from sandbox.orders import Ids, Order, Status, update_row
+from sandbox.postbacks import Postbacks
+from sandbox.prices import Model
+from sandbox.sessions import Sessions
+from sandbox.settings import Settings
+from sandbox.stream import Streamer
+from sandbox.universe import Universe, build_universe
+
+
+class Site:
+    """Owns every part; handlers reach the exchange through it."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.settings = Settings(limits=options.limits)
+        self.sessions = Sessions(always=options.sessions == "always")
+        start = start_moment(clock=options.clock, now=ist_from_epoch(time.time()))
+        self.clock = Clock(start=start, speed=options.speed)
+        self.universe = self._universe(start.date())
+        self.model = Model(universe=self.universe, seed=options.seed)
+        self.market = Market(universe=self.universe, model=self.model, seed=options.seed, epoch=start.timestamp())
+        self.faults = Faults(seed=options.seed)
+        self.journal = Journal(path=options.journal)
+        self.limits = Limits(settings=self.settings, seed=options.seed)
+        users = load_users(path=options.credentials_file, count=options.users, totp=options.totp)
+        self.logins = Logins(users=users)
+        self.control_key = read_control_key(options.credentials_file)
+        self.streamer = Streamer(market=self.market, faults=self.faults, settings=self.settings)
+        self.postbacks = Postbacks(url=options.postback, settings=self.settings, seed=options.seed)
+        self.exchange = self._exchange(users)
+        self.http_root = ""
+        self.door: Door | None = None
+        self.day = start.date()
+        self._csv: dict[str, bytes] = {}
+
+    def _universe(self, today: date) -> Universe:
+        return build_universe(today=today, sessions=self.sessions)
+
+    def _exchange(self, users: list[User]) -> Exchange:
+        exchange = Exchange(
+            clock=self.clock, sessions=self.sessions, market=self.market, settings=self.settings,
+            later=lambda delay, action: asyncio.get_running_loop().call_later(delay, action),
+            ids=Ids(digits=self.options.order_ids),
+        )  # fmt: skip
+        exchange.accounts = {user.user_id: Account(user) for user in users}
+        for account in exchange.accounts.values():
+            account.cash["equity"] = self.options.cash
+        exchange.holds = Holds(
+            is_stuck=lambda order: self.faults.holds("stuck_validation", user=order.user_id) is not None,
+            refuses_cancel=lambda order: self.faults.take("cancel_refused", user=order.user_id) is not None,
+        )
+        exchange.listeners.append(self._tell)
+        return exchange
+
+    def _tell(self, order: Order, status: Status | None) -> None:
+        user = self.exchange.accounts[order.user_id].user
+        row = update_row(order, app_id=user.app_id, status=status, checksum="")
+        self.streamer.tell_order(user_id=order.user_id, row=row)
+        self.postbacks.tell(order=order, status=status, user=user)
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        interval = self.options.interval
+        due = time.monotonic()
+        while True:
+            due = max(due + interval, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+            await self.reap_sessions()
+            if not self.clock.paused:
+                self.tick()
+
+    def tick(self) -> None:
+        """Advance the market by one interval and let everything that depends on it follow."""
+        now = self.clock.now()
+        if now.date() != self.day:
+            self.roll_day(now)
+        rows = self.market.step(epoch=now.timestamp(), seconds=self.options.interval * self.clock.speed)
+        self.settle(rows)
+
+    def settle(self, rows: NDArray[np.int64]) -> None:
+        """Match, then publish what ticked and what the users' trades touched."""
+        self.exchange.on_tick(set(rows.tolist()))
+        self.exchange.expire(self.clock.now())
+        touched = np.array(sorted(self.exchange.touched), dtype=np.int64)
+        self.exchange.touched.clear()
+        self.streamer.broadcast(np.union1d(rows, touched))
+
+    def roll_day(self, now: datetime) -> None:
+        """Start a new trading day."""
+        self.day = now.date()
+        self.market.epoch = now.timestamp()
+        self.market.roll_day()
+
+    async def reap_sessions(self) -> None:
+        """Close sockets whose session has died, at 06:00 or by a newer login."""
+        if not self.settings.sockets_die_with_session:
+            return
+        now = self.clock.now()
+        for connection in list(self.streamer.connections):
+            user_id = connection.user.user_id
+            if not self.logins.alive(user_id=user_id, access_token=connection.access_token, now=now):
+                await connection.socket.close(code=1000, message=b"session ended")
+
+    def instruments_csv(self, exchange: str) -> bytes:
+        if exchange not in self._csv:
+            rows = self.universe.instruments
+            self._csv[exchange] = dump_csv(row for row in rows if exchange in {"", row.exchange})
+        return self._csv[exchange]
+
+    async def stop(self) -> None:
+        await self.streamer.drop(user_id=None, code=1001)
+        await self.postbacks.stop()
+        self.journal.stop()

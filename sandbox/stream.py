@@ -1,0 +1,256 @@
+"""The market-data socket: subscriptions, frames, heartbeats and order updates, one writer a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from aiohttp import WSMsgType, web
+from numpy.typing import NDArray
+
+from sandbox.accounts import User
+from sandbox.encoder import HEARTBEAT, MODES, encode_frame
+from sandbox.faults import Fault, Faults
+from sandbox.market import Market
+from sandbox.settings import Settings
+
+UNSUBSCRIBED = -1
+DEFAULT_MODE = MODES.index("quote")
+IDLE_SECONDS = 0.25
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One open socket: what it wants, what has ticked since its last frame, what text waits."""
+
+    socket: web.WebSocketResponse
+    user: User
+    access_token: str
+    transport: asyncio.Transport | None
+    modes: NDArray[np.int8]
+    dirty: NDArray[np.bool_]
+    pending_mode: dict[int, int] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    last_sent: float = 0.0
+    frames: int = 0
+    packets: int = 0
+    opened: float = field(default_factory=time.time)
+
+    @property
+    def subscribed(self) -> int:
+        return int((self.modes != UNSUBSCRIBED).sum())
+
+    def say(self, text: str) -> None:
+        self.texts.append(text)
+        self.wake.set()
+
+
+class Streamer:
+    """All open sockets of the exchange."""
+
+    def __init__(self, *, market: Market, faults: Faults, settings: Settings) -> None:
+        self.market = market
+        self.faults = faults
+        self.settings = settings
+        self.connections: list[Connection] = []
+        self._late: set[asyncio.Task[None]] = set()
+
+    def of_user(self, user_id: str) -> list[Connection]:
+        return [connection for connection in self.connections if connection.user.user_id == user_id]
+
+    def broadcast(self, rows: NDArray[np.int64]) -> None:
+        """Mark what ticked; each connection's writer sends the newest state when it can."""
+        for connection in self.connections:
+            connection.dirty[rows] = True
+            connection.wake.set()
+
+    async def serve(self, *, request: web.Request, user: User, access_token: str) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20)
+        await socket.prepare(request)
+        count = len(self.market.token)
+        connection = Connection(
+            socket, user, access_token, request.transport,
+            np.full(count, UNSUBSCRIBED, dtype=np.int8), np.zeros(count, dtype=bool),
+        )  # fmt: skip
+        self.connections.append(connection)
+        writer = asyncio.create_task(self._write(connection))
+        try:
+            await self._read(connection)
+        finally:
+            self.connections.remove(connection)
+            writer.cancel()
+        return socket
+
+    async def _read(self, connection: Connection) -> None:
+        async for message in connection.socket:
+            if self._fault("socket_half_open", connection):
+                continue
+            if message.type is WSMsgType.PING:
+                await connection.socket.pong(message.data)
+            elif message.type is WSMsgType.TEXT:
+                self.hear(connection, message.data)
+
+    def hear(self, connection: Connection, text: str) -> None:
+        """Carry out one client message; answer what cannot be understood with an error text."""
+        try:
+            message = json.loads(text)
+            action, value = message["a"], message["v"]
+            if action == "mode":
+                self._set_mode(connection, str(value[0]), _tokens(value[1]))
+            elif action == "subscribe":
+                self._subscribe(connection, _tokens(value))
+            elif action == "unsubscribe":
+                self._unsubscribe(connection, _tokens(value))
+            else:
+                raise ValueError(f"unknown action {action!r}")
+        except (ValueError, KeyError, TypeError, IndexError):
+            connection.say(error_text("Invalid message"))
+
+    def _subscribe(self, connection: Connection, tokens: list[int]) -> None:
+        room = self.settings.tokens_per_socket - connection.subscribed
+        for token in tokens:
+            row = self.market.universe.by_token.get(token)
+            if row is None or connection.modes[row] != UNSUBSCRIBED:
+                continue
+            if room <= 0:
+                limit = self.settings.tokens_per_socket
+                connection.say(error_text(f"Too many tokens requested. Max permitted is {limit}."))
+                break
+            connection.modes[row] = connection.pending_mode.pop(row, DEFAULT_MODE)
+            connection.dirty[row] = True
+            room -= 1
+        connection.wake.set()
+
+    def _unsubscribe(self, connection: Connection, tokens: list[int]) -> None:
+        for token in tokens:
+            row = self.market.universe.by_token.get(token)
+            if row is not None:
+                connection.modes[row] = UNSUBSCRIBED
+                connection.dirty[row] = False
+
+    def _set_mode(self, connection: Connection, mode: str, tokens: list[int]) -> None:
+        number = MODES.index(mode)
+        for token in tokens:
+            row = self.market.universe.by_token.get(token)
+            if row is None:
+                continue
+            if connection.modes[row] == UNSUBSCRIBED:
+                connection.pending_mode[row] = number
+            else:
+                connection.modes[row] = number
+                connection.dirty[row] = True
+        connection.wake.set()
+
+    async def _write(self, connection: Connection) -> None:
+        connection.last_sent = time.monotonic()
+        while not connection.socket.closed:
+            try:
+                await asyncio.wait_for(connection.wake.wait(), IDLE_SECONDS)
+            except TimeoutError:
+                pass
+            connection.wake.clear()
+            try:
+                await self._flush(connection)
+            except (ConnectionError, RuntimeError):
+                return
+
+    async def _flush(self, connection: Connection) -> None:
+        if self._fault("socket_half_open", connection):
+            connection.dirty[:] = False
+            return
+        silent = self._fault("socket_silent", connection)
+        if silent is None:
+            await self._send_texts(connection)
+            await self._send_ticks(connection)
+        connection.dirty[:] = False
+        if silent is not None and not silent.params.get("heartbeat", False):
+            return
+        if time.monotonic() - connection.last_sent >= self.settings.heartbeat_seconds:
+            await self._send(connection, HEARTBEAT)
+
+    async def _send_texts(self, connection: Connection) -> None:
+        texts, connection.texts = connection.texts, []
+        for text in texts:
+            await connection.socket.send_str(text)
+            connection.last_sent = time.monotonic()
+
+    async def _send_ticks(self, connection: Connection) -> None:
+        rows = np.flatnonzero(connection.dirty & (connection.modes != UNSUBSCRIBED)).astype(np.int64)
+        if not len(rows):
+            return
+        connection.dirty[rows] = False
+        frame = encode_frame(self.market, rows=rows, modes=connection.modes[rows])
+        for one in await self._spoil(connection, frame):
+            await self._send(connection, one)
+        connection.packets += len(rows)
+
+    async def _spoil(self, connection: Connection, frame: bytes) -> list[bytes]:
+        """Return the frames to send in place of `frame`, as the wire faults want it."""
+        if self.faults.is_quiet:
+            return [frame]
+        user = connection.user.user_id
+        if slow := self.faults.take("socket_slow", user=user, route="ws"):
+            await asyncio.sleep(slow.seconds())
+        if self.faults.take("frame_empty", user=user, route="ws"):
+            return [b"\x00\x00", frame]
+        if self.faults.take("frame_unknown", user=user, route="ws"):
+            return [b"\x00\x01\x00\x0b" + b"\x01" * 11, frame]
+        if self.faults.take("frame_truncated", user=user, route="ws"):
+            return [frame[: max(len(frame) // 2, 5)]]
+        burst = self.faults.take("socket_burst", user=user, route="ws")
+        return [frame] * (burst.number_of("times", 50) if burst else 1)
+
+    async def _send(self, connection: Connection, payload: bytes) -> None:
+        await connection.socket.send_bytes(payload)
+        connection.last_sent = time.monotonic()
+        connection.frames += 1
+
+    def _fault(self, kind: str, connection: Connection) -> Fault | None:
+        return None if self.faults.is_quiet else self.faults.holds(kind, user=connection.user.user_id, route="ws")
+
+    def tell_order(self, *, user_id: str, row: dict[str, object]) -> None:
+        """Send an order update to every socket of its user."""
+        text = json.dumps({"type": "order", "data": row}, separators=(",", ":"))
+        if self.faults.take("update_lost", user=user_id, route="ws"):
+            return
+        copies = 2 if self.faults.take("update_duplicated", user=user_id, route="ws") else 1
+        late = self.faults.take("update_late", user=user_id, route="ws")
+        for connection in self.of_user(user_id):
+            for _ in range(copies):
+                if late is None:
+                    connection.say(text)
+                else:
+                    self._say_later(connection, text, late.seconds())
+
+    def _say_later(self, connection: Connection, text: str, seconds: float) -> None:
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            connection.say(text)
+
+        task = asyncio.create_task(wait())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def drop(self, *, user_id: str | None, code: int | None = None) -> int:
+        """End open sockets: with a close code, or with none (the client sees 1006)."""
+        chosen = [one for one in self.connections if user_id is None or one.user.user_id == user_id]
+        for connection in chosen:
+            if code is None and connection.transport is not None:
+                connection.transport.abort()
+            else:
+                await connection.socket.close(code=code or 1000)
+        return len(chosen)
+
+
+def error_text(message: str) -> str:
+    return json.dumps({"type": "error", "data": message})
+
+
+def _tokens(value: object) -> list[int]:
+    if not isinstance(value, list) or not all(type(token) is int for token in value):
+        raise TypeError("tokens are a list of numbers")
+    return value
