@@ -289,7 +289,7 @@ def _close_at_broker(client: Rest, *, account: BrokerAccount, actor: str, now: d
 def _public(credential: Credential) -> dict[str, object]:
     return {
         "version": credential.version,
-        "api_key_ends": credential.api_key[-4:],
+        "api_key_ends": credential.api_key_ends,
         "live": bool(credential.token_expires_at),
     }
 

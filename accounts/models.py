@@ -126,6 +126,11 @@ class Credential(models.Model):
     def __str__(self) -> str:
         return f"{self.account_id} v{self.version}"
 
+    @property
+    def api_key_ends(self) -> str:
+        """The last four characters of the API key, enough to tell two keys apart."""
+        return self.api_key[-4:]
+
     def is_live(self, *, now: datetime) -> bool:
         """Say whether the token can be used now; opens nothing."""
         return self.token_expires_at is not None and self.token_expires_at > now

@@ -1,0 +1,116 @@
+"""Pages for reading, and deeds: changes of one row, each asked for by a form that wants a reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from accounts.errors import PlatformError
+from accounts.models import User
+from accounts.queries import Principal, principal_of
+from kite.errors import KiteError
+
+
+class ReasonForm(forms.Form):
+    """Every deed has a reason."""
+
+    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """A change of one row, asked for on a page of its own."""
+
+    title: str
+    explanation: str
+    done: str
+    act: Callable[..., object]
+    form: type[forms.Form] = ReasonForm
+    variant: str = "primary"
+
+
+class ScopedAdmin(ModelAdmin):
+    """A page for reading, open to staff whose role holds the scope."""
+
+    view_scope = "accounts:read"
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the section to who may read it."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Say whether the caller may read the page."""
+        return may(request, self.view_scope)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Rows are made by the platform."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Rows are changed by deeds."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Rows stay."""
+        return False
+
+    def has_rotate_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Say whether the caller may change secrets."""
+        return may(request, "accounts:write")
+
+    def has_operate_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Say whether the caller may run the desk."""
+        return may(request, "ops:write")
+
+    def perform(self, request: HttpRequest, object_id: str, deed: Deed) -> HttpResponse:
+        """Ask for the deed's form, then do it."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        form = deed.form(request.POST or None)
+        if request.method == "POST" and form.is_valid() and self._done(request, row, form, deed):
+            return redirect(self._page_of(row))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"{deed.title} {row}",
+            "explanation": deed.explanation,
+            "form": form,
+            "variant": deed.variant,
+            "back": self._page_of(row),
+        }
+        return TemplateResponse(request, "accounts/deed.html", context)
+
+    def _done(self, request: HttpRequest, row: Model, form: forms.Form, deed: Deed) -> bool:
+        try:
+            deed.act(row, actor=person(request).label, now=timezone.now(), **form.cleaned_data)
+        except (PlatformError, KiteError) as error:
+            form.add_error(None, str(error))
+            return False
+        messages.success(request, deed.done.format(row))
+        return True
+
+    def _page_of(self, row: Model) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
+
+
+def person(request: HttpRequest) -> Principal:
+    """Return the principal of the person at the panel."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return principal_of(request.user)
+
+
+def may(request: HttpRequest, scope: str) -> bool:
+    """Say whether the person at the panel holds the scope."""
+    return isinstance(request.user, User) and request.user.is_active and principal_of(request.user).may(scope)

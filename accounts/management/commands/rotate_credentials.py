@@ -1,0 +1,59 @@
+"""manage.py rotate_credentials LABEL: give an account a new API key and secret."""
+
+import getpass
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from accounts import credentials
+from accounts.errors import PlatformError
+from accounts.models import BrokerAccount
+from accounts.queries import current_credential
+
+
+class Command(BaseCommand):
+    """The secret is asked for, or read as one line of standard input; arguments are visible to every process."""
+
+    help = "Rotate the API key and secret of an account."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare what may be seen by other processes."""
+        parser.add_argument("label")
+        parser.add_argument("--api-key", help="default: the key stays, only its secret is new")
+        parser.add_argument("--reason", required=True)
+
+    def handle(self, *args: Any, label: str, api_key: str | None, reason: str, **options: Any) -> None:
+        """Rotate."""
+        account = BrokerAccount.objects.filter(label=label).first()
+        if account is None:
+            raise CommandError(f"no account {label}")
+        try:
+            held = credentials.rotate(
+                account_id=account.pk,
+                api_key=api_key or _present_key(account),
+                api_secret=_ask(f"API secret of {label}: "),
+                actor=f"shell:{getpass.getuser()}",
+                reason=reason,
+                now=timezone.now(),
+            )
+        except PlatformError as error:
+            raise CommandError(str(error)) from error
+        state = "its session goes on" if held.token_expires_at else "log it in now"
+        self.stdout.write(f"{label} has version {held.version} with key …{held.api_key_ends}: {state}.")
+
+
+def _present_key(account: BrokerAccount) -> str:
+    held = current_credential(account_id=account.pk)
+    if held is None:
+        raise CommandError(f"{account.label} has no API key yet: give --api-key")
+    return held.api_key
+
+
+def _ask(prompt: str) -> str:
+    secret = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if not secret.strip():
+        raise CommandError("no API secret was given")
+    return secret.strip()

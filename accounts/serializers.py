@@ -1,0 +1,88 @@
+"""What the accounts API takes and shows; no secret is among it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.models import BrokerAccount, Credential
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """An account with its version in force, as seen at one moment."""
+
+    account: BrokerAccount
+    credential: Credential | None
+    seen_at: datetime
+
+    @property
+    def live(self) -> bool:
+        """Whether a token can be used now."""
+        return self.credential is not None and self.credential.is_live(now=self.seen_at)
+
+    @property
+    def seconds_left(self) -> int:
+        """Seconds until the token dies, 0 without one."""
+        if self.credential is None or self.credential.token_expires_at is None:
+            return 0
+        return max(0, int((self.credential.token_expires_at - self.seen_at).total_seconds()))
+
+
+class LoginSerializer(serializers.Serializer[AccountStatus]):
+    """Whether somebody has logged in today."""
+
+    live = serializers.BooleanField()
+    expires_at = serializers.DateTimeField(source="credential.token_expires_at", default=None)
+    logged_in_at = serializers.DateTimeField(source="credential.logged_in_at", default=None)
+    seconds_left = serializers.IntegerField()
+
+
+class CredentialSerializer(serializers.Serializer[Credential]):
+    """A version of key and secret, without them."""
+
+    version = serializers.IntegerField()
+    api_key_ends = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class AccountSerializer(serializers.Serializer[Any]):
+    """A broker account as a caller sees it."""
+
+    label = serializers.CharField(source="account.label")  # type: ignore[assignment] # DRF takes it out of the class
+    broker_user_id = serializers.CharField(source="account.broker_user_id")
+    group = serializers.CharField(source="account.group.name", default=None)
+    streams_data = serializers.BooleanField(source="account.streams_data")
+    places_orders = serializers.BooleanField(source="account.places_orders")
+    source_address = serializers.IPAddressField(source="account.source_address")
+    state = serializers.ChoiceField(choices=BrokerAccount.State.choices, source="account.state")
+    state_reason = serializers.CharField(source="account.state_reason")
+    state_changed_at = serializers.DateTimeField(source="account.state_changed_at")
+    recovers_at = serializers.DateTimeField(source="account.recovers_at")
+    login = LoginSerializer(source="*")
+    credential = CredentialSerializer()
+
+
+class AccountListSerializer(serializers.Serializer[object]):
+    """Every account the caller sees."""
+
+    results = AccountSerializer(many=True)
+
+
+class RotationSerializer(serializers.Serializer[object]):
+    """New key and secret, and why."""
+
+    api_key = serializers.CharField(min_length=4, max_length=40)
+    api_secret = serializers.CharField(min_length=4, max_length=200, write_only=True)
+    reason = serializers.CharField(max_length=200)
+
+
+class PrincipalSerializer(serializers.Serializer[object]):
+    """Who is asking and what they may do; `accounts` null means every account."""
+
+    label = serializers.CharField()  # type: ignore[assignment] # DRF takes it out of the class
+    user_id = serializers.IntegerField()
+    key_id = serializers.IntegerField(allow_null=True)
+    scopes = serializers.ListField(child=serializers.CharField())
+    accounts = serializers.ListField(child=serializers.CharField(), allow_null=True)

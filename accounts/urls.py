@@ -1,0 +1,14 @@
+"""URLs of the accounts API and of the broker login."""
+
+from django.urls import path
+
+from accounts import views
+
+urlpatterns = [
+    path("api/v1/me", views.PrincipalView.as_view(), name="me"),
+    path("api/v1/accounts", views.AccountListView.as_view(), name="accounts"),
+    path("api/v1/accounts/<slug:label>", views.AccountView.as_view(), name="account"),
+    path("api/v1/accounts/<slug:label>/credentials", views.CredentialsView.as_view(), name="account-credentials"),
+    path("accounts/kite/login/<slug:label>/", views.begin_login, name="kite-login"),
+    path("accounts/kite/callback", views.finish_login, name="kite-callback"),
+]

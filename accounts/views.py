@@ -1,0 +1,168 @@
+"""The accounts API, and the two pages of a broker login."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from django.contrib import messages
+from django.contrib.admin.views.decorators import staff_member_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import credentials
+from accounts.errors import Forbidden, LoginRefused, NotAuthenticated, PlatformError
+from accounts.models import BrokerAccount, User
+from accounts.queries import (
+    Principal,
+    account_by_label,
+    current_credential,
+    current_credentials,
+    principal_of,
+    visible_accounts,
+)
+from accounts.serializers import (
+    AccountListSerializer,
+    AccountSerializer,
+    AccountStatus,
+    PrincipalSerializer,
+    RotationSerializer,
+)
+from kite.errors import KiteError
+
+MAY_LOG_IN = "ops:write"
+
+Page = Callable[..., HttpResponse]
+
+
+class AccountListView(APIView):
+    """GET /api/v1/accounts."""
+
+    required_scopes = {"GET": "accounts:read"}
+
+    @extend_schema(operation_id="accounts_list", responses=AccountListSerializer)
+    def get(self, request: Request) -> Response:
+        """List the accounts the caller may see."""
+        accounts = visible_accounts(_principal(request))
+        held = current_credentials(accounts=accounts)
+        now = timezone.now()
+        rows = [AccountStatus(account, held.get(account.pk), now) for account in accounts]
+        return Response({"results": AccountSerializer(rows, many=True).data})
+
+
+class AccountView(APIView):
+    """GET /api/v1/accounts/{label}."""
+
+    required_scopes = {"GET": "accounts:read"}
+
+    @extend_schema(operation_id="accounts_get", responses=AccountSerializer)
+    def get(self, request: Request, label: str) -> Response:
+        """Return one account."""
+        return Response(_document(account_by_label(label=label, principal=_principal(request))))
+
+
+class CredentialsView(APIView):
+    """POST /api/v1/accounts/{label}/credentials."""
+
+    required_scopes = {"POST": "accounts:write"}
+
+    @extend_schema(operation_id="accounts_rotate", request=RotationSerializer, responses={201: AccountSerializer})
+    def post(self, request: Request, label: str) -> Response:
+        """Rotate key and secret; the next login uses them."""
+        principal = _principal(request)
+        account = account_by_label(label=label, principal=principal)
+        form = RotationSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        credentials.rotate(account_id=account.pk, actor=principal.label, now=timezone.now(), **form.validated_data)
+        return Response(_document(account), status=status.HTTP_201_CREATED)
+
+
+class PrincipalView(APIView):
+    """GET /api/v1/me."""
+
+    required_scopes = {"GET": "accounts:read"}
+
+    @extend_schema(operation_id="me", responses=PrincipalSerializer)
+    def get(self, request: Request) -> Response:
+        """Say who is asking and what they may do."""
+        principal = _principal(request)
+        accounts = None if principal.account_ids is None else [row.label for row in visible_accounts(principal)]
+        document = {
+            "label": principal.label,
+            "user_id": principal.user_id,
+            "key_id": principal.key_id,
+            "scopes": sorted(principal.scopes),
+            "accounts": accounts,
+        }
+        return Response(PrincipalSerializer(document).data)
+
+
+def at_the_desk(page: Page) -> Page:
+    """Show what went wrong as a message on the Desk."""
+
+    @wraps(page)
+    def guarded(request: HttpRequest, **arguments: str) -> HttpResponse:
+        try:
+            return page(request, **arguments)
+        except (PlatformError, KiteError) as error:
+            messages.error(request, str(error))
+        return redirect("desk")
+
+    return guarded
+
+
+@staff_member_required
+@never_cache
+@require_GET
+@at_the_desk
+def begin_login(request: HttpRequest, *, label: str) -> HttpResponse:
+    """Send a person to the broker's login page for one account."""
+    principal = _person(request)
+    account = account_by_label(label=label, principal=principal)
+    state = credentials.login_state(account=account, user_id=principal.user_id)
+    return redirect(credentials.login_url(account=account, state=state))
+
+
+@staff_member_required
+@never_cache
+@require_GET
+@at_the_desk
+def finish_login(request: HttpRequest) -> HttpResponse:
+    """Take the request token that the broker's page brings back."""
+    principal = _person(request)
+    account_id = credentials.account_of_state(state=request.GET.get("account", ""), user_id=principal.user_id)
+    request_token = request.GET.get("request_token", "")
+    if request.GET.get("status") != "success" or not request_token:
+        raise LoginRefused("the broker's page reported no success: begin the login again")
+    credential = credentials.complete_login(
+        account_id=account_id, request_token=request_token, actor=principal.label, now=timezone.now()
+    )
+    until = timezone.localtime(credential.token_expires_at)
+    messages.success(request, f"{credential.account.label} is logged in until {until:%d %B, %H:%M}.")
+    return redirect("desk")
+
+
+def _principal(request: Request) -> Principal:
+    if not isinstance(request.auth, Principal):
+        raise NotAuthenticated("nobody known is asking")
+    return request.auth
+
+
+def _person(request: HttpRequest) -> Principal:
+    if not isinstance(request.user, User):
+        raise Forbidden("sign in first")
+    principal = principal_of(request.user)
+    if not principal.may(MAY_LOG_IN):
+        raise Forbidden(f"logging accounts in needs the scope {MAY_LOG_IN}")
+    return principal
+
+
+def _document(account: BrokerAccount) -> object:
+    held = current_credential(account_id=account.pk)
+    return AccountSerializer(AccountStatus(account, held, timezone.now())).data
