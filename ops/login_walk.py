@@ -45,7 +45,7 @@ class Forms(HTMLParser):
         values = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.found.append(Form(action=values.get("action", "")))
-        elif tag == "input" and values.get("name") and self.found:
+        elif tag in {"input", "select"} and values.get("name") and self.found:
             self.found[-1].fields[values["name"]] = values.get("value", "")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.urls import reverse
@@ -81,4 +80,4 @@ def verbs_of(*, account: BrokerAccount, halted: bool) -> tuple[str, ...]:
 
 def rotate_url(account: BrokerAccount) -> str:
     """Return the admin page that gives the account a new API key and secret."""
-    return reverse("admin:accounts_brokeraccount_change", args=[account.pk]) + "?" + urlencode({"deed": "rotate"})
+    return reverse("admin:accounts_brokeraccount_rotate", args=[account.pk])

@@ -68,6 +68,7 @@ class AccountFeed:
     open: int
     tokens: int
     capacity: int
+    ticks_per_second: float
     last_frame_at: datetime | None
     lag_p50_ms: float | None
     lag_p99_ms: float | None
