@@ -89,7 +89,11 @@ def web(*, environment: Mapping[str, str], place: Place, listener: int) -> Progr
 
 def sandbox(*, environment: Mapping[str, str], port: int, credentials: Path, redirect: str) -> Program:
     """Return the sandbox exchange. It stands outside: it knows no setting of ours but the redirect address."""
-    words = ("--port", str(port), "--credentials-file", str(credentials), "--redirect", redirect)
+    words = (
+        *("--port", str(port), "--redirect", redirect, "--credentials-file", str(credentials)),
+        # It forgets nothing when it is killed: orders must be found again.
+        *("--state", str(credentials.with_name("state.json"))),
+    )
     return Program(
         name="sandbox",
         command=(sys.executable, "-m", "sandbox", *words),
