@@ -69,6 +69,6 @@ class Journal:
         try:
             self._terminal.write(text)
             self._terminal.flush()
-        except BrokenPipeError:
-            # The reader went away (`./run | head`); the files go on.
+        except OSError:
+            # The reader went away: `./run | head`, or a closed terminal. The files go on.
             self._terminal = None

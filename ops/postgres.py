@@ -70,6 +70,8 @@ class Postgres:
             death_signal=signal.SIGINT,
             stop_seconds=8.0,
             restart_seconds=0.2,
+            # A killed server's shared memory is held until the last of its children has noticed, up to some seconds.
+            start_attempts=10,
             quiet=True,
         )
 

@@ -40,6 +40,7 @@ class Program:
     ready: Callable[[int], bool] | None = None
     ready_text: str = ""
     ready_seconds: float = 30.0
+    start_attempts: int = 3
     # Sent one after another, each after `stop_seconds` of patience; SIGKILL follows by itself.
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     stop_seconds: float = 5.0

@@ -27,11 +27,11 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class StartFailed(RuntimeError):
-    """A program did not become ready in time."""
+    """A program did not become ready."""
 
-    def __init__(self, program: Program) -> None:
-        super().__init__(f"{program.name} was not ready after {program.ready_seconds:.0f} s")
-        self.name = program.name
+    def __init__(self, *, name: str, what: str) -> None:
+        super().__init__(f"{name} {what}")
+        self.name = name
 
 
 class StopRequested(RuntimeError):
@@ -95,8 +95,7 @@ class Supervisor:
         for child in children:
             while not (child.running and child.running.is_ready()):
                 self._step_or_stop()
-                if time.monotonic() - began > child.program.ready_seconds:
-                    raise StartFailed(child.program)
+                _give_up(child, waited_seconds=time.monotonic() - began)
 
     def run(self, program: Program) -> int:
         """Run a program to its end and return its exit code. The others are kept running meanwhile."""
@@ -219,6 +218,14 @@ class Supervisor:
     def _send_next_signal(running: Running, number: int) -> None:
         signals = (*running.program.stop_signals, signal.SIGKILL)
         running.send(signals[min(number, len(signals) - 1)])
+
+
+def _give_up(child: Child, *, waited_seconds: float) -> None:
+    program = child.program
+    if child.failures >= program.start_attempts:
+        raise StartFailed(name=program.name, what=f"ended {child.failures} times while it was starting")
+    if waited_seconds > program.ready_seconds:
+        raise StartFailed(name=program.name, what=f"was not ready after {program.ready_seconds:.0f} s")
 
 
 def _ending(code: int) -> str:

@@ -96,6 +96,11 @@ def test_a_program_that_never_gets_ready_fails_the_start(supervisor: Supervisor)
         supervisor.start(child("one", LASTING, ready=lambda _: False, ready_seconds=0.3))
 
 
+def test_a_program_that_always_dies_fails_the_start_soon(supervisor: Supervisor) -> None:
+    with pytest.raises(StartFailed, match="one ended 3 times while it was starting"):
+        supervisor.start(child("one", "exit(1)", ready_seconds=60.0))
+
+
 def test_a_start_that_dies_at_first_is_tried_again(supervisor: Supervisor, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     source = f"import pathlib; m = pathlib.Path({str(mark)!r}); m.exists() or (m.touch(), exit(1)); {LASTING}"
