@@ -30,7 +30,7 @@ def normal_cdf(x: Floats) -> Floats:
 def black_price(
     *, forward: Floats, strike: Floats, total_sigma: Floats, discount: Floats, is_call: NDArray[np.bool_]
 ) -> Floats:
-    """Return prices whose calls and puts satisfy parity: the in-the-money side is the other plus D(F − K)."""
+    """Return prices whose calls and puts satisfy parity: the in-the-money side is the other plus D(F - K)."""
     sigma = np.maximum(total_sigma, 1e-9)
     d1 = np.log(forward / strike) / sigma + 0.5 * sigma
     d2 = d1 - sigma

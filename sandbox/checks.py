@@ -72,26 +72,29 @@ def check_price_shape(*, params: OrderParams, settings: Settings) -> None:
 
 
 def check_prices(*, market: Market, row: int, price: float, trigger: float) -> None:
+    for value in (price, trigger):
+        if value > 0:
+            check_price(market=market, row=row, value=value)
+
+
+def check_price(*, market: Market, row: int, value: float) -> None:
+    """Refuse a price off the tick or outside the day's band."""
     instrument = market.universe.instruments[row]
     low, high = market.circuit(row)
-    for value in (price, trigger):
-        if value <= 0:
-            continue
-        units = value * instrument.divisor
-        if abs(units / int(market.tick[row]) - round(units / int(market.tick[row]))) > 1e-6:
-            raise input_error(
-                f"Tick size for this script is {plain(instrument.tick_size)}. Kindly enter price in the multiple of tick size for this script."
-            )
-        if round(units) > high:
-            raise input_error(
-                f"Your order price is higher than the current upper circuit limit of {plain(high / instrument.divisor)}. "
-                "Place an order within the daily range."
-            )
-        if round(units) < low:
-            raise input_error(
-                f"Your order price is lower than the current lower circuit limit of {plain(low / instrument.divisor)}. "
-                "Place an order within the daily range."
-            )
+    ticks = value * instrument.divisor / int(market.tick[row])
+    if abs(ticks - round(ticks)) > 1e-6:
+        raise input_error(
+            f"Tick size for this script is {plain(instrument.tick_size)}. "
+            "Kindly enter price in the multiple of tick size for this script."
+        )
+    units = round(value * instrument.divisor)
+    if low <= units <= high:
+        return
+    word, side, limit = ("higher", "upper", high) if units > high else ("lower", "lower", low)
+    raise input_error(
+        f"Your order price is {word} than the current {side} circuit limit of {plain(limit / instrument.divisor)}. "
+        "Place an order within the daily range."
+    )
 
 
 def check_trigger(*, params: OrderParams, market: Market, row: int) -> None:
@@ -147,7 +150,8 @@ def check_holdings(*, params: OrderParams, row: int, account: Account, settings:
     free = held + account.portfolio.quantity(row=row, product="CNC") - selling
     if params.quantity > free:
         raise holding_error(
-            f"Insufficient holding quantity. Required quantity is {params.quantity} but available quantity is {max(free, 0)}."
+            f"Insufficient holding quantity. Required quantity is {params.quantity} "
+            f"but available quantity is {max(free, 0)}."
         )
     if settings.require_depository_authorisation and holding and holding.authorised_quantity < params.quantity:
         raise holding_error(f"{params.quantity} quantity needs authorisation at depository.", status=428)

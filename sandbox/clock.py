@@ -71,8 +71,7 @@ def parse_jump(text: str, *, now: datetime) -> datetime:
     if text.startswith("+"):
         return now + timedelta(seconds=float(text[1:]))
     if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", text):
-        parts = [int(part) for part in text.split(":")]
-        target = datetime.combine(now.date(), clock_time(*parts), tzinfo=IST)
+        target = datetime.combine(now.date(), clock_time.fromisoformat(text.zfill(5)), tzinfo=IST)
         return target if target > now else target + timedelta(days=1)
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=IST) if moment.tzinfo is None else moment.astimezone(IST)

@@ -29,9 +29,7 @@ def guarded(action: Action) -> Callable[[web.Request], Awaitable[web.StreamRespo
             return json_response({"status": "error", "message": "wrong control key"}, status=403)
         try:
             body = json.loads(await request.text() or "{}")
-            if not isinstance(body, dict):
-                raise TypeError("the body must be a JSON object")
-            data = await action(site, request, body)
+            data = await action(site, request, dict(body))
         except (ValueError, TypeError, KeyError) as error:
             return json_response({"status": "error", "message": str(error)}, status=400)
         return json_response({"status": "success", "data": data})
@@ -53,7 +51,7 @@ async def change_clock(site: Site, _request: web.Request, body: dict[str, object
         clock.set_speed(float(str(body["speed"])))
     if "pause" in body:
         (clock.pause if body["pause"] else clock.resume)()
-    await site.reap_sessions()
+    site.reap_sessions()
     return state_row(site)["clock"]
 
 
@@ -87,7 +85,7 @@ async def show_faults(site: Site, _request: web.Request, _body: dict[str, object
 
 
 async def add_fault(site: Site, _request: web.Request, body: dict[str, object]) -> object:
-    return await inject(site, body)
+    return inject(site, body)
 
 
 async def clear_faults(site: Site, request: web.Request, _body: dict[str, object]) -> object:

@@ -9,31 +9,29 @@ from sandbox.market import Market
 from sandbox.site import Site
 
 
-async def inject(site: Site, spec: dict[str, object]) -> dict[str, object]:
+def inject(site: Site, spec: dict[str, object]) -> dict[str, object]:
     """Start a fault; those that act on what is already open act at once."""
     fault = site.faults.add(spec)
     if fault.kind == "token_killed":
-        await kill_tokens(site, fault)
+        kill_tokens(site, fault)
         site.faults.clear(fault.number)
     elif fault.kind == "socket_drop":
         code = fault.number_of("code", 0) or None
-        fault.hits = await site.streamer.drop(user_id=fault.user, code=code)
+        fault.hits = site.streamer.drop(user_id=fault.user, code=code)
         site.faults.clear(fault.number)
     elif fault.kind == "connection_refused" and fault.user is None and fault.route == "*" and fault.count is None:
         seconds = 3.0 if fault.ends is None else fault.ends - fault.starts
         site.faults.clear(fault.number)
         if site.door is not None:
             site.door.close_for(seconds)
-    return next(
-        (row for row in site.faults.rows() if row["id"] == fault.number), {"id": fault.number, "hits": fault.hits}
-    )
+    return {"id": fault.number, "kind": fault.kind, "user": fault.user, "route": fault.route, "hits": fault.hits}
 
 
-async def kill_tokens(site: Site, fault: Fault) -> None:
+def kill_tokens(site: Site, fault: Fault) -> None:
     for user in site.logins.users:
         if fault.user in {None, user.user_id}:
             fault.hits += site.logins.kill(user_id=user.user_id)
-    await site.reap_sessions()
+    site.reap_sessions()
 
 
 def move_price(site: Site, *, key: str, price: float) -> dict[str, object]:

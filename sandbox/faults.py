@@ -66,11 +66,14 @@ class Fault:
     hits: int = 0
 
     def seconds(self, default: float = 1.0) -> float:
-        value = self.params.get("seconds", default)
-        return float(value) if isinstance(value, int | float) else default
+        return self.float_of("seconds", default)
 
     def text(self, name: str, default: str) -> str:
         return str(self.params.get(name, default))
+
+    def float_of(self, name: str, default: float = 0.0) -> float:
+        value = self.params.get(name, default)
+        return float(value) if isinstance(value, int | float) else default
 
     def number_of(self, name: str, default: int) -> int:
         value = self.params.get(name, default)
@@ -151,14 +154,10 @@ class Faults:
     def holds(self, kind: str, *, user: str | None, route: str = "") -> Fault | None:
         """Return a fault that describes a lasting condition, without spending it."""
         now = self._monotonic()
-        return next(
-            (
-                fault
-                for fault in self._active
-                if fault.kind == kind and fault.is_active(now) and _matches(fault, user, route)
-            ),
-            None,
-        )
+        for fault in self._active:
+            if fault.kind == kind and fault.is_active(now) and _matches(fault, user, route):
+                return fault
+        return None
 
     @property
     def is_quiet(self) -> bool:
@@ -172,5 +171,5 @@ def _matches(fault: Fault, user: str | None, route: str) -> bool:
 def _float(spec: dict[str, object], name: str, default: float) -> float:
     value = spec.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name} must be a number, was {value!r}")
+        raise TypeError(f"{name} must be a number, was {value!r}")
     return float(value)

@@ -66,9 +66,7 @@ class Limits:
 
     def _now(self) -> float:
         jitter = self.settings.limit_jitter_seconds
-        return (
-            self.wall() + self.settings.limit_skew_seconds + (self._random.uniform(-jitter, jitter) if jitter else 0.0)
-        )
+        return self.wall() + self.settings.limit_skew_seconds + self._random.uniform(-jitter, jitter)
 
     def _window(self, kind: str, key: str) -> Window:
         return self.windows.setdefault((kind, key), Window())

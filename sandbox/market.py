@@ -16,7 +16,7 @@ U32_MAX = 2**32 - 1
 
 
 class Market:
-    """Columns over all instruments; prices are integers in wire units (rupees × divisor)."""
+    """Columns over all instruments; prices are integers in wire units (rupees times divisor)."""
 
     def __init__(self, *, universe: Universe, model: Model, seed: int, epoch: float) -> None:
         self.universe = universe
@@ -75,7 +75,7 @@ class Market:
         self.low = self.open.copy()
         traded = uniform(hashed(keys=self.keys, step=0, salt=3))
         self.volume = np.where(self.is_index, 0, self.lot * (1 + (traded * self.activity * 40_000).astype(np.int64)))
-        self.turnover = self.volume * self.open.astype(np.float64)
+        self.turnover = self.volume.astype(np.float64) * self.open.astype(np.float64)
         base_oi = self.lot * (10 + (uniform(hashed(keys=self.keys, step=0, salt=5)) * 60_000).astype(np.int64))
         self.oi = np.where(self.has_oi, base_oi, 0)
         self.oi_high, self.oi_low = self.oi.copy(), self.oi.copy()

@@ -28,7 +28,7 @@ def uniform(values: Uints) -> NDArray[np.float64]:
 
 
 def normal(*, keys: Uints, salt: int) -> NDArray[np.float64]:
-    """Return standard normals by Box–Muller."""
+    """Return standard normals by Box and Muller."""
     first = uniform(hashed(keys=keys, step=0, salt=salt))
     second = uniform(hashed(keys=keys, step=1, salt=salt))
     return np.sqrt(-2.0 * np.log(np.maximum(first, 1e-300))) * np.cos(2.0 * np.pi * second)

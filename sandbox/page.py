@@ -38,9 +38,8 @@ async def show_page(request: web.Request) -> web.StreamResponse:
 def _pairs(values: object) -> str:
     if not isinstance(values, dict):
         return ""
-    return "".join(
-        f"<dt>{html.escape(str(name))}</dt><dd>{html.escape(str(value))}</dd>" for name, value in values.items()
-    )
+    pairs = [(html.escape(str(name)), html.escape(str(value))) for name, value in values.items()]
+    return "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in pairs)
 
 
 def _table(columns: tuple[str, ...], rows: object) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from sandbox.call import Call, Route
 from sandbox.clock import stamp
-from sandbox.errors import KiteError, permission_error, token_error
+from sandbox.errors import KiteError, token_error
 from sandbox.faults import Fault
 from sandbox.journal import without_secrets
 from sandbox.site import Site
@@ -19,6 +20,7 @@ GZIP_ABOVE = 1_400
 HTML = "<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center><hr>nginx</body></html>"
 SITE = web.AppKey("site", Site)
 WebHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BEFORE = ("latency", "connection_refused", "hang", "http_429", "http_5xx", "http_403", "ip_not_registered")
 SHAPES = ("accepted_then_5xx", "truncated_json", "no_content_type", "null_data", "no_data")
 
 
@@ -114,36 +116,36 @@ def _authenticate(call: Call) -> None:
 
 
 async def _faults_before(route: Route, call: Call) -> web.StreamResponse | None:
-    faults, user = call.site.faults, call.entry.user_id
-    if faults.is_quiet:
+    """Let the faults that strike before the handler act; None lets the request through."""
+    if call.site.faults.is_quiet:
         return None
-
-    def take(kind: str) -> Fault | None:
-        fault = faults.take(kind, user=user, route=route.name)
-        if fault is not None:
-            call.entry.faults.append(kind)
-        return fault
-
-    if take("connection_refused"):
-        return _cut(call, verdict="not handled")
-    if hang := take("hang"):
-        await asyncio.sleep(hang.seconds(30.0))
-        return _cut(call, verdict="not handled")
-    if wait := take("latency"):
-        await asyncio.sleep(wait.seconds())
-    if throttle := take("http_429"):
-        return _spoilt(call, 429, throttle.text("body", "json"), "NetworkException", "Too many requests")
-    if broken := take("http_5xx"):
-        return _spoilt(
-            call, broken.number_of("status", 502), broken.text("body", "html"), "NetworkException", "Gateway"
-        )
-    if forbidden := take("http_403"):
-        error_type = forbidden.text("error_type", "TokenException")
-        return _spoilt(call, 403, "json", error_type, forbidden.text("message", token_error().message))
-    if take("ip_not_registered"):
-        error = permission_error("No IPs configured for this app.")
-        return _spoilt(call, 403, "json", error.error_type, error.message)
+    for kind in BEFORE:
+        fault = call.site.faults.take(kind, user=call.entry.user_id, route=route.name)
+        if fault is None:
+            continue
+        call.entry.faults.append(kind)
+        if kind == "latency":
+            await asyncio.sleep(fault.seconds() + random.uniform(0.0, fault.float_of("jitter")))
+            continue
+        if kind == "hang":
+            await asyncio.sleep(fault.seconds(30.0))
+        if kind in {"hang", "connection_refused"}:
+            return _cut(call, verdict="not handled")
+        return _refusal(kind, fault, call)
     return None
+
+
+def _refusal(kind: str, fault: Fault, call: Call) -> web.Response:
+    status, body, error_type, message = {
+        "http_429": (429, "json", "NetworkException", "Too many requests"),
+        "http_5xx": (502, "html", "NetworkException", "Gateway timed out"),
+        "http_403": (403, "json", "TokenException", token_error().message),
+        "ip_not_registered": (403, "json", "PermissionException", "No IPs configured for this app."),
+    }[kind]
+    status = fault.number_of("status", status)
+    call.entry.verdict, call.entry.status, call.entry.answer = "not handled", status, "spoilt"
+    shape = fault.text("body", body)
+    return error_response(status, shape, fault.text("error_type", error_type), fault.text("message", message))
 
 
 async def _faults_after(route: Route, call: Call, status: int, body: dict[str, object]) -> web.StreamResponse:
@@ -169,26 +171,22 @@ def _misshapen(kind: str, fault: Fault, status: int, body: dict[str, object]) ->
     if kind == "accepted_then_5xx":
         return error_response(fault.number_of("status", 502), fault.text("body", "html"), "NetworkException", "Gateway")
     if kind == "truncated_json":
-        return web.Response(status=status, text=text[: len(text) // 2], content_type="application/json")
+        half = text[: len(text) // 2].encode()
+        return web.Response(status=status, body=half, content_type="application/json")
     if kind == "no_content_type":
         return Bare(status=status, body=text.encode())
     changed: dict[str, object] = {**body, "data": None} if kind == "null_data" else {"status": body["status"]}
     return json_response(changed, status=status)
 
 
-def _spoilt(call: Call, status: int, body: str, error_type: str, message: str) -> web.Response:
-    call.entry.verdict, call.entry.status, call.entry.answer = "not handled", status, "spoilt"
-    return error_response(status, body, error_type, message)
-
-
 def error_response(status: int, body: str, error_type: str, message: str) -> web.Response:
     """Return an error as `json`, `untyped` JSON, `html` or `empty`."""
     if body == "html":
-        return web.Response(status=status, text=HTML.format(status=status), content_type="text/html")
+        return web.Response(status=status, body=HTML.format(status=status).encode(), content_type="text/html")
     if body == "empty":
         return web.Response(status=status)
     if body == "untyped":
-        return web.Response(status=status, text=json.dumps({"status": "error"}), content_type="application/json")
+        return json_response({"status": "error"}, status=status)
     return json_response(KiteError(status, error_type, message).envelope(), status=status)
 
 

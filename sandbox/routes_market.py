@@ -8,7 +8,7 @@ from datetime import datetime
 from aiohttp import web
 
 from sandbox.call import Call, Route
-from sandbox.candles import INTERVALS, candles
+from sandbox.candles import INTERVALS, History
 from sandbox.clock import IST, ist_from_epoch, stamp
 from sandbox.errors import input_error, token_error
 from sandbox.instruments import SEGMENT_CODES
@@ -40,10 +40,7 @@ def _rows(call: Call, kind: str) -> list[tuple[str, int]]:
     if len(keys) > MAX_KEYS[kind]:
         raise input_error(f"Maximum of {MAX_KEYS[kind]} instruments are allowed.")
     universe = call.site.universe
-    found = [
-        (key, universe.by_token.get(int(key)) if key.isascii() and key.isdigit() else universe.by_key.get(key))
-        for key in keys
-    ]
+    found = [(key, universe.find(key)) for key in keys]
     return [(key, row) for key, row in found if row is not None]
 
 
@@ -133,8 +130,8 @@ async def historical(call: Call) -> object:
     interval, token = call.arg("interval"), call.arg("token")
     if interval not in INTERVALS:
         raise input_error("Invalid `interval`.")
-    row = call.site.universe.by_token.get(int(token)) if token.isascii() and token.isdigit() else None
-    if row is None:
+    row = call.site.universe.find(token)
+    if row is None or not token.isdigit():
         raise input_error("Invalid `instrument_token`.")
     start, end = _moment(call, "from", end=False), _moment(call, "to", end=True)
     if start > end:
@@ -142,12 +139,10 @@ async def historical(call: Call) -> object:
     limit = INTERVALS[interval].max_days
     if (end - start).days > limit:
         raise input_error(f"interval exceeds max limit: {limit} days")
-    return {
-        "candles": candles(
-            site_market=call.site.market, sessions=call.site.sessions, row=row, interval=interval, start=start,
-            end=min(end, call.site.clock.now()), with_oi=call.query.get("oi") in {"1", "true", "True"},
-        )
-    }  # fmt: skip
+    history = History(market=call.site.market, sessions=call.site.sessions, row=row)
+    found = history.candles(interval=interval, start=start, end=min(end, call.site.clock.now()))
+    with_oi = call.query.get("oi") in {"1", "true", "True"}
+    return {"candles": [history.row(candle, with_oi=with_oi) for candle in found]}
 
 
 def _moment(call: Call, name: str, *, end: bool) -> datetime:

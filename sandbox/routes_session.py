@@ -25,7 +25,7 @@ async def generate_session(call: Call) -> object:
         checksum=required(form, "checksum"), monotonic=time.monotonic(),
     )  # fmt: skip
     session = logins.open(user=user, now=clock.now())
-    await call.site.reap_sessions()
+    call.site.reap_sessions()
     return session_row(user, session)
 
 
@@ -36,7 +36,7 @@ async def delete_session(call: Call) -> object:
     user, _ = call.site.logins.find(api_key=api_key, access_token=access_token, now=call.site.clock.now())
     call.entry.user_id = user.user_id
     call.site.logins.kill(user_id=user.user_id, access_token=access_token)
-    await call.site.reap_sessions()
+    call.site.reap_sessions()
     return True
 
 

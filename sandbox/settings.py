@@ -44,7 +44,7 @@ class Settings:
         for name, value in changes.items():
             self._check(name, value)
         for name, value in changes.items():
-            setattr(self, name, type(getattr(self, name))(value))  # type: ignore[call-arg]
+            setattr(self, name, type(getattr(self, name))(value))
 
     def _check(self, name: str, value: object) -> None:
         if name not in {field.name for field in dataclasses.fields(self)}:
@@ -52,4 +52,4 @@ class Settings:
         current = getattr(self, name)
         wanted: tuple[type, ...] = (int, float) if type(current) is float else (type(current),)
         if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(current, bool)):
-            raise ValueError(f"{name} must be {type(current).__name__}, was {value!r}")
+            raise TypeError(f"{name} must be {type(current).__name__}, was {value!r}")

@@ -87,7 +87,7 @@ class Site:
         while True:
             due = max(due + interval, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
-            await self.reap_sessions()
+            self.reap_sessions()
             if not self.clock.paused:
                 self.tick()
 
@@ -113,7 +113,7 @@ class Site:
         self.market.epoch = now.timestamp()
         self.market.roll_day()
 
-    async def reap_sessions(self) -> None:
+    def reap_sessions(self) -> None:
         """Close sockets whose session has died, at 06:00 or by a newer login."""
         if not self.settings.sockets_die_with_session:
             return
@@ -121,7 +121,7 @@ class Site:
         for connection in list(self.streamer.connections):
             user_id = connection.user.user_id
             if not self.logins.alive(user_id=user_id, access_token=connection.access_token, now=now):
-                await connection.socket.close(code=1000, message=b"session ended")
+                self.streamer.end(connection, code=1000, reason=b"session ended")
 
     def instruments_csv(self, exchange: str) -> bytes:
         if exchange not in self._csv:
@@ -130,6 +130,6 @@ class Site:
         return self._csv[exchange]
 
     async def stop(self) -> None:
-        await self.streamer.drop(user_id=None, code=1001)
+        self.streamer.drop(user_id=None, code=1001)
         await self.postbacks.stop()
         self.journal.stop()

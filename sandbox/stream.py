@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +22,7 @@ from sandbox.settings import Settings
 UNSUBSCRIBED = -1
 DEFAULT_MODE = MODES.index("quote")
 IDLE_SECONDS = 0.25
+CLOSE_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +42,7 @@ class Connection:
     frames: int = 0
     packets: int = 0
     opened: float = field(default_factory=time.time)
+    ending: bool = False
 
     @property
     def subscribed(self) -> int:
@@ -57,7 +61,7 @@ class Streamer:
         self.faults = faults
         self.settings = settings
         self.connections: list[Connection] = []
-        self._late: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def of_user(self, user_id: str) -> list[Connection]:
         return [connection for connection in self.connections if connection.user.user_id == user_id]
@@ -69,7 +73,9 @@ class Streamer:
             connection.wake.set()
 
     async def serve(self, *, request: web.Request, user: User, access_token: str) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20)
+        socket = web.WebSocketResponse(
+            timeout=CLOSE_SECONDS, autoping=False, autoclose=False, compress=False, max_msg_size=1 << 20
+        )
         await socket.prepare(request)
         count = len(self.market.token)
         connection = Connection(
@@ -83,7 +89,16 @@ class Streamer:
         finally:
             self.connections.remove(connection)
             writer.cancel()
+        await self._stay_mute(connection)
+        await socket.close()
         return socket
+
+    async def _stay_mute(self, connection: Connection) -> None:
+        """While the link is half open, not even a close is answered."""
+        while self._fault("socket_half_open", connection):
+            connection.wake.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(connection.wake.wait(), IDLE_SECONDS)
 
     async def _read(self, connection: Connection) -> None:
         async for message in connection.socket:
@@ -106,7 +121,7 @@ class Streamer:
             elif action == "unsubscribe":
                 self._unsubscribe(connection, _tokens(value))
             else:
-                raise ValueError(f"unknown action {action!r}")
+                connection.say(error_text("Invalid message"))
         except (ValueError, KeyError, TypeError, IndexError):
             connection.say(error_text("Invalid message"))
 
@@ -148,10 +163,8 @@ class Streamer:
     async def _write(self, connection: Connection) -> None:
         connection.last_sent = time.monotonic()
         while not connection.socket.closed:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(connection.wake.wait(), IDLE_SECONDS)
-            except TimeoutError:
-                pass
             connection.wake.clear()
             try:
                 await self._flush(connection)
@@ -231,18 +244,31 @@ class Streamer:
             await asyncio.sleep(seconds)
             connection.say(text)
 
-        task = asyncio.create_task(wait())
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        self._start(wait())
 
-    async def drop(self, *, user_id: str | None, code: int | None = None) -> int:
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def end(self, connection: Connection, *, code: int, reason: bytes = b"") -> None:
+        """Close one socket politely without waiting for its client's answer."""
+
+        async def close() -> None:
+            await connection.socket.close(code=code, message=reason)
+
+        if not connection.ending:
+            connection.ending = True
+            self._start(close())
+
+    def drop(self, *, user_id: str | None, code: int | None = None) -> int:
         """End open sockets: with a close code, or with none (the client sees 1006)."""
         chosen = [one for one in self.connections if user_id is None or one.user.user_id == user_id]
         for connection in chosen:
             if code is None and connection.transport is not None:
                 connection.transport.abort()
             else:
-                await connection.socket.close(code=code or 1000)
+                self.end(connection, code=code or 1000)
         return len(chosen)
 
 

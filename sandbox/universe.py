@@ -114,6 +114,12 @@ class Universe:
     def __len__(self) -> int:
         return len(self.instruments)
 
+    def find(self, name: str) -> int | None:
+        """Return the row of an `EXCHANGE:SYMBOL` or of a token written in digits."""
+        if name.isascii() and name.isdigit() and len(name) < 12:
+            return self.by_token.get(int(name))
+        return self.by_key.get(name)
+
 
 class TokenBook:
     """Hands out exchange tokens: published ones as given, others by a hash of the symbol."""
