@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import logging
 import socket
 import time
 from contextvars import ContextVar
@@ -27,8 +28,21 @@ class Call:
     seen: Evidence = field(default_factory=lambda: Evidence(method="", path=""))
 
 
+# Loggers of the library that write addresses with their query; ending a session puts the access token there.
+_LOUD: Final = ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry")
+
 # The pool hands nothing of ours to its connections, and one call never leaves its thread.
 current_call: Final[ContextVar[Call]] = ContextVar("current_call")
+
+
+def keep_tokens_out_of_logs() -> None:
+    """Silence records of the HTTP library that quote an access token, at every level."""
+    for name in _LOUD:
+        logging.getLogger(name).addFilter(_is_harmless)
+
+
+def _is_harmless(record: logging.LogRecord) -> bool:
+    return "access_token" not in record.getMessage()
 
 
 def remaining(deadline: float) -> float:
@@ -73,7 +87,10 @@ class _Bounded(HTTPConnection):
     response_class = _BoundedAnswer
 
     def _new_conn(self) -> socket.socket:
-        """Try the addresses of the host within one budget; the library would grant it to each of them."""
+        """Try the addresses of the host within one budget; the library would grant it to each of them.
+
+        Nothing bounds a slow resolver, but what it leaves too late is not connected to.
+        """
         deadline = current_call.get().connect_by
         failure = OSError(f"{self.host} has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):

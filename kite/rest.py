@@ -33,7 +33,7 @@ from kite.answers import (
     Quote,
     SegmentMargin,
 )
-from kite.calls import Call, PlainPool, SecurePool, current_call
+from kite.calls import Call, PlainPool, SecurePool, current_call, keep_tokens_out_of_logs
 from kite.checksum import session_checksum
 from kite.errors import KiteError, OutcomeUnknown, Unavailable
 from kite.forms import conversion, form, gtt_form, indian, json_orders
@@ -74,6 +74,7 @@ class _Session(requests.Session):
 
     def __init__(self, source_address: str) -> None:
         super().__init__()
+        keep_tokens_out_of_logs()
         # The environment must not slip in a proxy, a .netrc password or another certificate store.
         self.trust_env = False
         self._source_address = source_address
