@@ -20,7 +20,6 @@ from django.db.models import OuterRef, Q
 from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
@@ -65,28 +64,6 @@ class PrincipalSessionAuthentication(SessionAuthentication):
         """Return the person and their principal."""
         found = super().authenticate(request)
         return None if found is None else (found[0], principal_of(found[0]))
-
-
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # registers by being defined
-    """Describes the keys in the API schema."""
-
-    target_class = ApiKeyAuthentication
-    name = "apiKey"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        """Return the OpenAPI security scheme."""
-        return {"type": "http", "scheme": "bearer", "bearerFormat": "tkr_live_<8>_<43>"}
-
-
-class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # registers by being defined
-    """Describes the session cookie in the API schema."""
-
-    target_class = PrincipalSessionAuthentication
-    name = "cookie"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        """Return the OpenAPI security scheme."""
-        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
 async def authenticate_socket(scope: Mapping[str, Any]) -> Principal:

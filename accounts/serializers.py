@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import serializers
 
+from accounts.authentication import ApiKeyAuthentication, PrincipalSessionAuthentication
 from accounts.models import BrokerAccount, Credential
 
 
@@ -86,3 +89,25 @@ class PrincipalSerializer(serializers.Serializer[object]):
     key_id = serializers.IntegerField(allow_null=True)
     scopes = serializers.ListField(child=serializers.CharField())
     accounts = serializers.ListField(child=serializers.CharField(), allow_null=True)
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # registers by being defined
+    """Describes the keys in the API schema."""
+
+    target_class = ApiKeyAuthentication
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Return the OpenAPI security scheme."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "tkr_live_<8>_<43>"}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # registers by being defined
+    """Describes the session cookie in the API schema."""
+
+    target_class = PrincipalSessionAuthentication
+    name = "cookie"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Return the OpenAPI security scheme."""
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}

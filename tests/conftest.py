@@ -17,6 +17,8 @@ from redis import Redis  # noqa: E402
 from redis.backoff import NoBackoff  # noqa: E402
 from redis.retry import Retry  # noqa: E402
 
+from tests.sandbox_server import sandbox, sandbox_server  # noqa: E402, F401
+
 FAST_HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
 
 
