@@ -167,18 +167,25 @@ class AsyncBus:
         self._publish = self._redis.register_script(PUBLISH)
         self._snapshot = self._redis.register_script(SNAPSHOT)
 
-    async def publish_batch(self, *, batch: Batch | None, raw: Batch) -> None:
+    async def publish_batch(self, *, batch: Batch | None, raw: Batch | None) -> None:
         """Tell the hubs `batch` and keep `raw` for the recorder; raises ShardTaken for a deposed owner."""
-        keys = [f"fence:{raw.shard}", f"ticks:{raw.shard}", f"raw:{raw.shard}"]
-        told = batch.pack() if batch is not None else b""
-        kept = raw.pack() if len(raw.rows) else b""
-        if not await self._publish(keys=keys, args=[raw.epoch, told, kept, RAW_ENTRIES]):
-            raise ShardTaken(f"a newer owner publishes shard {raw.shard}")
+        either = batch or raw
+        if either is None:
+            return
+        shard, epoch = either.shard, either.epoch
+        keys = [f"fence:{shard}", f"ticks:{shard}", f"raw:{shard}"]
+        told, kept = (part.pack() if part is not None else b"" for part in (batch, raw))
+        with _translated():
+            owned = await self._publish(keys=keys, args=[epoch, told, kept, RAW_ENTRIES])
+        if not owned:
+            raise ShardTaken(f"a newer owner publishes shard {shard}")
 
     async def put_snapshot(self, snapshot: Batch) -> None:
         """Store a shard's last values; raises ShardTaken for a deposed owner."""
         keys = [f"fence:{snapshot.shard}", snapshot_key(snapshot.shard)]
-        if not await self._snapshot(keys=keys, args=[snapshot.epoch, snapshot.pack()]):
+        with _translated():
+            owned = await self._snapshot(keys=keys, args=[snapshot.epoch, snapshot.pack()])
+        if not owned:
             raise ShardTaken(f"a newer owner publishes shard {snapshot.shard}")
 
     async def get_snapshot(self, shard: int) -> Batch | None:
@@ -188,11 +195,13 @@ class AsyncBus:
 
     async def get_blob(self, key: str) -> bytes | None:
         """Return the stored blob."""
-        return _bytes(await self._redis.get(key))
+        with _translated():
+            return _bytes(await self._redis.get(key))
 
     async def put_health(self, *, name: str, report: Mapping[str, object]) -> None:
         """Publish what a process says about itself; it vanishes when the process stops saying it."""
-        await self._redis.set(f"health:{name}", orjson.dumps(report, default=str), ex=HEALTH_SECONDS)
+        with _translated():
+            await self._redis.set(f"health:{name}", orjson.dumps(report, default=str), ex=HEALTH_SECONDS)
 
     async def batches(self, shards: Sequence[int]) -> AsyncIterator[Batch | None]:
         """Yield batches for ever; None says that the subscription is new or that a second went by in silence."""
@@ -212,12 +221,14 @@ class AsyncBus:
 
     async def raw(self, *, shard: int, after: str, count: int) -> list[tuple[str, Batch]]:
         """Return the raw batches that follow a position, waiting up to two seconds for the first."""
-        answer = await self._waiting.xread({f"raw:{shard}": after}, count=count, block=BLOCK_MILLISECONDS)
+        with _translated():
+            answer = await self._waiting.xread({f"raw:{shard}": after}, count=count, block=BLOCK_MILLISECONDS)
         return [(_text(offset), Batch.unpack(fields[b"b"])) for offset, fields in _entries(answer)]
 
     async def raw_end(self, shard: int) -> str:
         """Return the position of the newest raw batch."""
-        return await self._last_offset(f"raw:{shard}")
+        with _translated():
+            return await self._last_offset(f"raw:{shard}")
 
     async def events(self, *, stream: str, after: str = "$") -> AsyncIterator[tuple[str, dict[str, object]]]:
         """Yield (offset, event) for ever from behind `after`; "0-0" is everything kept, "$" only what comes."""
@@ -238,7 +249,8 @@ class AsyncBus:
 
     async def first_event(self, *, stream: str) -> str | None:
         """Return the oldest offset kept; events before it are gone."""
-        answer = await self._redis.xrange(f"events:{stream}", count=1)
+        with _translated():
+            answer = await self._redis.xrange(f"events:{stream}", count=1)
         return _text(answer[0][0]) if answer else None
 
     async def close(self) -> None:

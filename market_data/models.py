@@ -128,6 +128,7 @@ class Candle(models.Model):
 class FeedGap(models.Model):
     """A hole in the stream of some instruments."""
 
+    shard = models.PositiveSmallIntegerField(default=0)
     account_label = models.CharField(max_length=50)
     cause = models.CharField(max_length=80)
     started_at = models.DateTimeField()

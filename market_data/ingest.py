@@ -1,0 +1,105 @@
+"""From frames to sequenced batches: collect, decode once a flush, keep the last values. Pure."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kite.wire import TICK, Rows, decode
+from market_data.batches import Batch, BatchKind
+from market_data.table import LastValues, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """One flush: what changed, every packet as it came, and the arrivals (source, received_at, packets)."""
+
+    batch: Batch
+    raw: Batch
+    arrivals: list[tuple[str, float, int]]
+
+
+class Ingest:
+    """The last values and the sequence of one shard in one epoch."""
+
+    def __init__(self, *, shard: int, epoch: int, inherited: Rows | None = None) -> None:
+        self.shard = shard
+        self.epoch = epoch
+        self.sequence = 0
+        self.counts: Counter[str] = Counter()
+        self._table = LastValues()
+        self._frames: list[bytes] = []
+        self._arrivals: list[tuple[str, float, int]] = []
+        if inherited is not None and len(inherited):
+            self._table.put(inherited, 1)
+            self.sequence = 1
+
+    def receive(self, *, source: str, frame: bytes, received_at: float) -> None:
+        """Keep a frame for the next flush."""
+        self._frames.append(frame)
+        self._arrivals.append((source, received_at, frame[0] << 8 | frame[1]))
+
+    def flush(self, *, published_at: float) -> Flushed | None:
+        """Return what came since the last flush, None where nothing did."""
+        if not self._frames:
+            return None
+        frames, arrivals = self._frames, self._arrivals
+        self._frames, self._arrivals = [], []
+        rows = self._decode(frames, arrivals)
+        self.counts["frames"] += len(frames)
+        self.counts["packets"] += len(rows)
+        if not len(rows):
+            return None
+        self.sequence += 1
+        changed = self._table.put(rows, self.sequence)
+        batch = self._batch(BatchKind.DELTA, self._table.rows[changed], published_at)
+        return Flushed(batch=batch, raw=self._batch(BatchKind.RAW, rows, published_at), arrivals=arrivals)
+
+    def heartbeat(self, *, published_at: float) -> Batch:
+        """Return an empty batch that says the shard lives and how far it is."""
+        return self._batch(BatchKind.HEARTBEAT, np.zeros(0, TICK), published_at)
+
+    def snapshot(self, *, published_at: float) -> Batch:
+        """Return every last value."""
+        return self._batch(BatchKind.SNAPSHOT, self._table.held(), published_at)
+
+    def keep_only(self, tokens: Tokens) -> None:
+        """Forget the values of instruments that nobody wants here any more."""
+        held = self._table.held()["instrument_token"]
+        self._table.drop(held[~np.isin(held, tokens)])
+
+    def _decode(self, frames: list[bytes], arrivals: list[tuple[str, float, int]]) -> Rows:
+        decoded = decode(frames)
+        if decoded.skipped or decoded.truncated:
+            self.counts["skipped"] += decoded.skipped
+            self.counts["truncated"] += decoded.truncated
+            return self._decode_singly(frames, arrivals)
+        rows = decoded.rows
+        rows["received_at"] = _repeated(arrivals)
+        return rows
+
+    def _decode_singly(self, frames: list[bytes], arrivals: list[tuple[str, float, int]]) -> Rows:
+        """A strange packet breaks the count of rows per frame, so each frame gets its own time of arrival."""
+        parts = []
+        for frame, (_, received_at, _) in zip(frames, arrivals, strict=True):
+            rows = decode([frame]).rows
+            rows["received_at"] = received_at
+            parts.append(rows)
+        return np.concatenate(parts)
+
+    def _batch(self, kind: BatchKind, rows: Rows, published_at: float) -> Batch:
+        leads_on = kind in {BatchKind.DELTA, BatchKind.RAW}
+        return Batch(
+            kind=kind,
+            shard=self.shard,
+            epoch=self.epoch,
+            from_sequence=self.sequence - 1 if leads_on else self.sequence,
+            to_sequence=self.sequence,
+            published_us=int(published_at * 1e6),
+            rows=rows,
+        )
+
+
+def _repeated(arrivals: list[tuple[str, float, int]]) -> npt.NDArray[np.float64]:
+    return np.repeat([received_at for _, received_at, _ in arrivals], [packets for _, _, packets in arrivals])
