@@ -1,7 +1,7 @@
 """The only writer of credentials: logins, rotations, expiry and revocation, each a row version and an audit entry."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 STATE_SALT: Final = "accounts.credentials.login"
 STATE_SECONDS: Final = 600
 LOCK_SPACE: Final = 0x6B697465  # "kite"; the other half of an advisory lock's name
-LOCK_WAIT: Final = "15s"
+LOCK_WAIT: Final = timedelta(seconds=15)
 LOCK_NOT_AVAILABLE: Final = "55P03"
 SHORTEST_API_KEY: Final = 4
 
@@ -58,7 +58,9 @@ def login_url(*, account: BrokerAccount, state: str) -> str:
     return f"{settings.KITE_LOGIN_URL}?{urlencode({'v': 3, 'api_key': credential.api_key, 'redirect_params': back})}"
 
 
-def complete_login(*, account_id: UUID, request_token: str, actor: str, now: datetime) -> Credential:
+def complete_login(
+    *, account_id: UUID, request_token: str, actor: str, now: datetime, lock_wait: timedelta = LOCK_WAIT
+) -> Credential:
     """Exchange the request token and return the new version, whose token lives until the next 06:00 in India.
 
     Callers of one account queue at a lock in the database. Whoever finds, when its turn comes, that a login was made
@@ -66,7 +68,7 @@ def complete_login(*, account_id: UUID, request_token: str, actor: str, now: dat
     """
     before = current_credential(account_id=account_id)
     with transaction.atomic():
-        _queue(account_id)
+        _queue(account_id, lock_wait)
         held = _current(account_id)
         if held.account.state == BrokerAccount.State.RETIRED:
             raise AccountStateConflict(f"{held.account.label} is retired", field="account")
@@ -154,10 +156,10 @@ def revoke(*, account_id: UUID, actor: str, reason: str, now: datetime) -> None:
     _end(account_id, actor=actor, reason=required(reason), now=now, keep_secret=False)
 
 
-def _queue(account_id: UUID) -> None:
+def _queue(account_id: UUID, wait: timedelta = LOCK_WAIT) -> None:
     """Wait for the account's turn, held until the transaction ends; rows stay free for everybody else."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{wait // timedelta(milliseconds=1)}ms"])
         cursor.execute("SET LOCAL statement_timeout = '20s'")
         try:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCK_SPACE, str(account_id)])
