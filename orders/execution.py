@@ -1,0 +1,400 @@
+"""Carries an order to the broker: claim, commit SENDING, send once, write down what the answer proves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from accounts.credentials import expire_token
+from accounts.errors import LoginNeeded
+from accounts.queries import lock_halt_epoch, login_for, open_halts
+from accounts.sessions import Sessions
+from kite.answers import Positions
+from kite.errors import KiteError, OutcomeUnknown, Refused, SessionExpired, Throttled, Unavailable
+from kite.types import Exchange as KiteExchange
+from kite.types import Login, OrderRequest, OrderRow, OrderType, Product, TransactionType, Validity, Variety
+from orders import reconciliation, risk, updates
+from orders.budget import Spent, spend
+from orders.clock import Clock, trading_day
+from orders.models import Order, OrderBudget
+from orders.queries import (
+    cancel_waits,
+    exposure_of,
+    lock_budget,
+    quantity_on_the_way,
+    queue_position,
+    recent_rejections,
+    risk_limits,
+    tag_of,
+)
+from orders.states import State
+from orders.tags import MAX_ATTEMPT, Tag, encode, installation_code
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=15)
+STALE_CLAIM_SECONDS = 5.0
+LOGIN_PAUSE = timedelta(seconds=2)
+REJECTION_WINDOW = timedelta(seconds=60)
+LONGEST_BACK_OFF_SECONDS = 8.0
+SOURCE = "execution"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to send one attempt of one order, and when it was taken."""
+
+    order: Order
+    epoch: int
+    taken: float
+    reduce_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The order cannot go yet: knock again after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """There is nothing to send: settled, taken by somebody else, or denied."""
+
+
+def submit(*, order_id: UUID, sessions: Sessions, clock: Clock) -> float | None:
+    """Carry the order to the broker if it is due; return the seconds after which to knock again, if any."""
+    order = Order.objects.filter(pk=order_id, state=State.READY).first()
+    if order is None:
+        return None
+    try:
+        login = login_for(account_id=order.account_id, now=clock.now())
+    except LoginNeeded:
+        return _wait_for_login(order_id, clock=clock)
+    claimed = claim(order_id=order_id, clock=clock)
+    if isinstance(claimed, Later):
+        return claimed.seconds
+    if isinstance(claimed, Nothing):
+        return None
+    return _carry(claimed, login=login, sessions=sessions, clock=clock)
+
+
+def claim(*, order_id: UUID, clock: Clock) -> Claim | Later | Nothing:
+    """Take the right to send: state, halts, risk and budget judged and written in one transaction."""
+    taken = clock.monotonic()
+    with transaction.atomic():
+        epoch = lock_halt_epoch()
+        order = _lock_ready(order_id)
+        if order is None:
+            return Nothing()
+        now = clock.now()
+        if order.deadline_at is not None and order.deadline_at <= now:
+            _expire(order, now=now)
+            return Nothing()
+        if order.not_before is not None and order.not_before > now:
+            return Later((order.not_before - now).total_seconds())
+        budget = lock_budget(order.account_id)
+        standing = standing_of(order, now=now)
+        denial = risk.denial_at_claim(order=order, standing=standing)
+        if denial is not None:
+            _deny(order, denial, now=now)
+            return Nothing()
+        wait = _take_budget(order, budget, now=clock.now())
+        if wait is not None:
+            return wait
+        attempt = order.attempt + 1
+        values = {"attempt": attempt, "tag": tag_for(order, attempt=attempt), "lease_until": now + LEASE}
+        detail = {"attempt": attempt, "epoch": epoch}
+        move = updates.Move(to=State.CLAIMED, source=SOURCE, values=values, detail=detail)
+        updates.apply(order=order, move=move, now=now)
+        reduce_only = risk.must_reduce(order=order, standing=standing)
+        return Claim(order=order, epoch=epoch, taken=taken, reduce_only=reduce_only)
+
+
+def tag_for(order: Order, *, attempt: int) -> str:
+    """Return the correlation tag of one attempt."""
+    installation = installation_code(settings.INSTALLATION_ID)
+    return encode(Tag(installation=installation, number=order.number, attempt=min(attempt, MAX_ATTEMPT)))
+
+
+def request_of(order: Order) -> OrderRequest:
+    """Return the broker's parameters of an order."""
+    return OrderRequest(
+        variety=Variety(order.variety),
+        exchange=KiteExchange(order.exchange),
+        tradingsymbol=order.tradingsymbol,
+        transaction_type=TransactionType(order.transaction_type),
+        quantity=order.quantity,
+        product=Product(order.product),
+        order_type=OrderType(order.order_type),
+        tag=order.tag or "",
+        price=order.price,
+        trigger_price=order.trigger_price,
+        validity=Validity(order.validity),
+        validity_ttl=order.validity_ttl,
+        disclosed_quantity=order.disclosed_quantity,
+        auction_number=order.auction_number or None,
+        market_protection=order.market_protection,
+        algo_id=order.algo_id or None,
+    )
+
+
+def _carry(claimed: Claim, *, login: Login, sessions: Sessions, clock: Clock) -> float | None:
+    try:
+        if not _may_leave(claimed, login=login, sessions=sessions, clock=clock):
+            return None
+    except KiteError as error:
+        verdict = _ask_for_login if isinstance(error, SessionExpired) else _try_again
+        return verdict(claimed, error, login, clock)
+    if not _commit_sending(claimed, clock=clock):
+        return None
+    # Between the commit and this line the process may have slept; what is stale must not be sent.
+    if clock.monotonic() - claimed.taken > STALE_CLAIM_SECONDS:
+        log.warning("orders.submit.stale", order_id=str(claimed.order.pk))
+        return _not_sent(claimed, code="STALE_CLAIM", text="the claim was too old to send", wait=0.0, clock=clock)
+    try:
+        broker_order_id = sessions.client(login).place_order(request_of(claimed.order))
+    except KiteError as error:
+        return VERDICTS.get(type(error), _doubt)(claimed, error, login, clock)
+    with transaction.atomic():
+        order = _lock(claimed.order.pk)
+        updates.acknowledge(order=order, broker_order_id=broker_order_id, source=SOURCE, now=clock.now())
+    return None
+
+
+def _may_leave(claimed: Claim, *, login: Login, sessions: Sessions, clock: Clock) -> bool:
+    """Ask the broker what must be known before this attempt: whether an earlier one arrived, what is held."""
+    order = claimed.order
+    client = sessions.client(login)
+    if order.look_first and _already_there(order, rows=client.orders(), clock=clock):
+        return False
+    if claimed.reduce_only and not _reduces(order, client.positions()):
+        _deny_growth(claimed, clock=clock)
+        return False
+    return True
+
+
+def _commit_sending(claimed: Claim, *, clock: Clock) -> bool:
+    """Commit SENDING before any byte leaves; give the claim back where a halt came between."""
+    with transaction.atomic():
+        epoch = lock_halt_epoch()
+        order = _lock(claimed.order.pk)
+        if State(order.state) is not State.CLAIMED or order.attempt != claimed.order.attempt:
+            return False
+        now = clock.now()
+        if epoch != claimed.epoch:
+            _reconsider(order, now=now)
+            return False
+        values = {"sent_at": now, "lease_until": now + LEASE, "look_first": False}
+        move = updates.Move(to=State.SENDING, source=SOURCE, values=values, detail={"tag": order.tag})
+        updates.apply(order=order, move=move, now=now)
+        return True
+
+
+def _reconsider(order: Order, *, now: datetime) -> None:
+    """A halt was engaged or released since the claim: what it forbids is denied, the rest is claimed anew."""
+    denial = risk.denial_at_claim(order=order, standing=standing_of(order, now=now))
+    if denial is not None:
+        _deny(order, denial, now=now)
+        return
+    values = {"not_before": now, "lease_until": None}
+    updates.apply(order=order, move=updates.Move(to=State.READY, source=SOURCE, values=values), now=now)
+
+
+def _reduces(order: Order, positions: Positions) -> bool:
+    wanted = (order.exchange, order.tradingsymbol, order.product)
+    net = sum(row.quantity for row in positions.net if (row.exchange, row.tradingsymbol, row.product) == wanted)
+    return risk.reduces(order=order, net_quantity=net, on_the_way=quantity_on_the_way(order=order))
+
+
+def _already_there(order: Order, *, rows: Sequence[OrderRow], clock: Clock) -> bool:
+    """After a refusal by rate one look at the book comes first: a sent order must not be sent again."""
+    for row in rows:
+        tag = tag_of(row)
+        if tag is not None and tag.number == order.number:
+            reconciliation.hear(account_id=order.account_id, row=row, now=clock.now(), source="book")
+            return True
+    return False
+
+
+def _accept_refusal(claimed: Claim, error: KiteError, login: Login, clock: Clock) -> float | None:
+    """The broker said no, with proof: the attempt is over."""
+    code = error.evidence.error_type or "REFUSED"
+    if error.evidence.status == HTTPStatus.FORBIDDEN:
+        # Not this order but the account or the address may not order: nobody should try on unnoticed.
+        log.error("orders.submit.forbidden", account_id=login.account_id, error=error.message)
+    with transaction.atomic():
+        order = _lock(claimed.order.pk)
+        if _mine(order, claimed):
+            move = updates.Move(
+                to=State.REJECTED, source=SOURCE, code=code, text=error.message, detail=_evidence(error)
+            )
+            updates.apply(order=order, move=move, now=clock.now())
+    return None
+
+
+def _ask_for_login(claimed: Claim, error: KiteError, login: Login, clock: Clock) -> float | None:
+    """The token is dead and nothing was placed: wait for a login until the deadline."""
+    expire_token(
+        account_id=UUID(login.account_id), version=login.version, now=clock.now(), reason=f"order: {error.message}"
+    )
+    wait = LOGIN_PAUSE.total_seconds()
+    return _not_sent(claimed, code="LOGIN_NEEDED", text=error.message, wait=wait, clock=clock)
+
+
+def _back_off(claimed: Claim, error: KiteError, login: Login, clock: Clock) -> float | None:
+    """Too many requests: nothing was placed; wait, longer each time, and look into the book before the next try."""
+    wait = back_off_seconds(attempt=claimed.order.attempt, number=claimed.order.number)
+    return _not_sent(claimed, code="THROTTLED", text=error.message, wait=wait, clock=clock, look_first=True)
+
+
+def _try_again(claimed: Claim, error: KiteError, login: Login, clock: Clock) -> float | None:
+    """No byte of the request left."""
+    wait = back_off_seconds(attempt=claimed.order.attempt, number=claimed.order.number)
+    return _not_sent(claimed, code="BROKER_UNREACHABLE", text=error.message, wait=wait, clock=clock)
+
+
+def _doubt(claimed: Claim, error: KiteError, login: Login, clock: Clock) -> float | None:
+    with transaction.atomic():
+        order = _lock(claimed.order.pk)
+        if _mine(order, claimed):
+            reconciliation.doubt(
+                order=order, source=SOURCE, text=error.message, now=clock.now(), detail=_evidence(error)
+            )
+    return None
+
+
+# What each kind of broker error proves about the attempt. A kind that is not listed proves nothing.
+Verdict = Callable[[Claim, KiteError, Login, Clock], float | None]
+VERDICTS: Mapping[type[KiteError], Verdict] = {
+    Refused: _accept_refusal,
+    SessionExpired: _ask_for_login,
+    Throttled: _back_off,
+    Unavailable: _try_again,
+    OutcomeUnknown: _doubt,
+}
+
+
+def back_off_seconds(*, attempt: int, number: int) -> float:
+    """Return the pause before the next attempt: doubling, spread by the order's own number."""
+    spread = 0.5 + (number % 1000) / 1000
+    return float(min(2 ** (attempt - 1), LONGEST_BACK_OFF_SECONDS)) * spread
+
+
+def _not_sent(
+    claimed: Claim, *, code: str, text: str, wait: float, clock: Clock, look_first: bool = False
+) -> float | None:
+    with transaction.atomic():
+        order = _lock(claimed.order.pk)
+        if not _mine(order, claimed):
+            return None
+        now = clock.now()
+        values = {
+            "not_before": now + timedelta(seconds=wait),
+            "lease_until": None,
+            "look_first": look_first or order.look_first,
+        }
+        move = updates.Move(to=State.READY, source=SOURCE, code=code, text=text, values=values)
+        updates.apply(order=order, move=move, now=now)
+        return wait
+
+
+def _deny_growth(claimed: Claim, *, clock: Clock) -> None:
+    text = "only orders that reduce a position pass, and this one does not"
+    with transaction.atomic():
+        order = _lock(claimed.order.pk)
+        if _mine(order, claimed):
+            _deny(order, risk.Denial("REDUCING_ONLY", text), now=clock.now())
+
+
+def _mine(order: Order, claimed: Claim) -> bool:
+    """While this process waited, the sweeper or the book may have gone on with the order."""
+    return order.attempt == claimed.order.attempt and State(order.state) in {State.CLAIMED, State.SENDING}
+
+
+def _wait_for_login(order_id: UUID, *, clock: Clock) -> float | None:
+    with transaction.atomic():
+        order = _lock_ready(order_id)
+        if order is None:
+            return None
+        now = clock.now()
+        if order.deadline_at is not None and order.deadline_at <= now:
+            _expire(order, now=now)
+            return None
+        waiting = order.reason_code == "LOGIN_NEEDED"
+        values = {"not_before": now + LOGIN_PAUSE}
+        if waiting:
+            Order.objects.filter(pk=order.pk).update(**values)
+        else:
+            text = "the account has no live access token"
+            move = updates.Move(to=State.READY, source=SOURCE, code="LOGIN_NEEDED", text=text, values=values)
+            updates.apply(order=order, move=move, now=now)
+        return LOGIN_PAUSE.total_seconds()
+
+
+def _take_budget(order: Order, budget: OrderBudget, *, now: datetime) -> Later | Nothing | None:
+    """Write one call into the account's books, or say how long the order must wait for its turn."""
+    if cancel_waits(account_id=order.account_id, now=now):
+        return _postpone(order, seconds=1 / budget.per_second, now=now)
+    spent = spend(
+        spent=budget.spent, limits=budget.limits, at=now.timestamp(), day=trading_day(now), counts_for_day=True
+    )
+    if isinstance(spent, Spent):
+        budget.keep(spent)
+        return None
+    if spent.seconds is None:
+        text = f"the account has made {budget.per_day} order calls today"
+        _deny(order, risk.Denial("DAILY_ORDER_LIMIT", text), now=now)
+        return Nothing()
+    turn = queue_position(order=order) / budget.per_second
+    return _postpone(order, seconds=spent.seconds + turn, now=now)
+
+
+def _postpone(order: Order, *, seconds: float, now: datetime) -> Later:
+    Order.objects.filter(pk=order.pk).update(not_before=now + timedelta(seconds=seconds), woken_at=now)
+    return Later(seconds)
+
+
+def standing_of(order: Order, *, now: datetime) -> risk.Standing:
+    """Return how the order's account stands now."""
+    day = trading_day(now)
+    return risk.Standing(
+        account=order.account,
+        halts=tuple(open_halts()),
+        bounds=risk.bounds_from(risk_limits(order=order)),
+        exposure=exposure_of(account_id=order.account_id, day=day, leaving_out=order.pk),
+        rejections=recent_rejections(account_id=order.account_id, day=day, since=now - REJECTION_WINDOW),
+    )
+
+
+def _deny(order: Order, denial: risk.Denial, *, now: datetime) -> None:
+    move = updates.Move(to=State.DENIED, source=SOURCE, code=denial.code, text=denial.text)
+    updates.apply(order=order, move=move, now=now)
+
+
+def _expire(order: Order, *, now: datetime) -> None:
+    text = f"not at the broker by {order.deadline_at:%H:%M:%S} UTC"
+    if order.reason_code:
+        text = f"{text}; {order.reason_code}: {order.reason}"
+    move = updates.Move(to=State.EXPIRED_LOCAL, source=SOURCE, code="DEADLINE_PASSED", text=text)
+    updates.apply(order=order, move=move, now=now)
+
+
+def _evidence(error: KiteError) -> dict[str, object]:
+    seen = error.evidence
+    return {"status": seen.status, "error_type": seen.error_type, "body": seen.body[:500]}
+
+
+def _lock(order_id: UUID) -> Order:
+    return Order.objects.select_for_update(of=("self",)).select_related("account").get(pk=order_id)
+
+
+def _lock_ready(order_id: UUID) -> Order | None:
+    """Somebody else's lock means that somebody else is on it."""
+    rows = Order.objects.select_for_update(of=("self",), skip_locked=True).select_related("account")
+    return rows.filter(pk=order_id, state=State.READY).first()

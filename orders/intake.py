@@ -1,0 +1,339 @@
+"""Takes orders in: check, write the intent and its first event, and knock once it is committed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from uuid import UUID, uuid4
+
+import structlog
+from django.db import IntegrityError, connection, transaction
+
+from accounts.errors import PlatformError
+from accounts.models import BrokerAccount
+from accounts.queries import Principal, account_by_label, login_for
+from accounts.sessions import Sessions
+from kite.errors import KiteError
+from market_data.errors import FeedDown
+from market_data.models import Instrument
+from market_data.queries import instrument_by_symbol, last_prices
+from orders import changes, execution, risk, tasks, updates
+from orders.clock import trading_day
+from orders.errors import ChangeForbidden, IdempotencyMismatch, OrderEnded, OrderUnknown, ReplacementForbidden
+from orders.models import Order, OrderCommand
+from orders.queries import similar_exists
+from orders.states import FINAL, State
+from orders.tags import number_of
+
+log = structlog.get_logger(__name__)
+
+ENDPOINT = "orders"
+DUPLICATE_WINDOW = timedelta(seconds=2)
+AUTOMATIC_PROTECTION = Decimal(-1)
+# The broker allows 25 changes of one order; what remains is for hands in need.
+MAX_MODIFICATIONS = 20
+REPLACEABLE = frozenset({State.DENIED, State.REJECTED, State.NOT_PLACED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a client wants ordered, checked for form."""
+
+    account: str
+    exchange: str
+    tradingsymbol: str
+    transaction_type: str
+    order_type: str
+    product: str
+    quantity: int
+    variety: str = "regular"
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    validity: str = "DAY"
+    validity_ttl: int | None = None
+    disclosed_quantity: int | None = None
+    market_protection: Decimal | None = None
+    auction_number: str = ""
+    algo_id: str = ""
+    strategy: str = ""
+    deadline_seconds: int = 60
+    allow_duplicate: bool = False
+    replaces: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The order of a request, and whether an earlier request had made it."""
+
+    order: Order
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command of a request, None where the order was withdrawn at once; and whether an earlier one had made it."""
+
+    order: Order
+    command: OrderCommand | None
+    replayed: bool
+
+
+def place(*, principal: Principal, wanted: Wanted, idempotency_key: str, sessions: Sessions, now: datetime) -> Placed:
+    """Return the order that the request makes, or made when it came before; a denied order is an order too."""
+    account = account_by_label(label=wanted.account, principal=principal)
+    order = _draft(wanted, account=account, principal=principal, key=idempotency_key, now=now)
+    earlier = _earlier(order)
+    if earlier is not None:
+        return earlier
+    instrument = instrument_by_symbol(exchange=wanted.exchange, tradingsymbol=wanted.tradingsymbol)
+    order.instrument_token = instrument.instrument_token
+    price, age = _last_price(instrument, account=account, sessions=sessions, now=now)
+    order.notional = (risk.reference_price(order=order, last_price=price) or Decimal(0)) * order.quantity
+    try:
+        with transaction.atomic():
+            _write(order, wanted=wanted, instrument=instrument, price=price, age=age)
+    except IntegrityError:
+        # The same key came twice at once, and the other request was first.
+        earlier = _earlier(order)
+        if earlier is None:
+            raise
+        return earlier
+    return Placed(order=order, replayed=False)
+
+
+def modify(
+    *, principal: Principal, order_id: UUID, wanted: Mapping[str, object], idempotency_key: str, now: datetime
+) -> Asked:
+    """Ask for absolute new values of an order at the broker."""
+    order = visible_order(principal=principal, order_id=order_id)
+    ask = updates.Ask(
+        kind=OrderCommand.Kind.MODIFY,
+        client=_client(principal),
+        idempotency_key=idempotency_key,
+        fingerprint=fingerprint(wanted),
+        changes={name: str(value) if isinstance(value, Decimal) else value for name, value in wanted.items()},
+    )
+    earlier = _earlier_command(order, ask)
+    if earlier is not None:
+        return earlier
+    _check_change(order, wanted, now=now)
+    return _ask(order, ask, now=now)
+
+
+def cancel(*, principal: Principal, order_id: UUID, idempotency_key: str | None, now: datetime) -> Asked:
+    """Ask for the end of an order; one that has not left yet is withdrawn at once."""
+    order = visible_order(principal=principal, order_id=order_id)
+    ask = updates.Ask(
+        kind=OrderCommand.Kind.CANCEL,
+        client=_client(principal),
+        idempotency_key=idempotency_key,
+        fingerprint=fingerprint({}),
+    )
+    earlier = _earlier_command(order, ask) if idempotency_key else None
+    return earlier or _ask(order, ask, now=now)
+
+
+def visible_order(*, principal: Principal, order_id: UUID) -> Order:
+    """Return the order, or raise OrderUnknown where it is absent or of an account that the principal does not see."""
+    order = Order.objects.select_related("account").filter(pk=order_id).first()
+    if order is None or not principal.sees(order.account_id):
+        raise OrderUnknown(f"no order {order_id}")
+    return order
+
+
+def fingerprint(body: Mapping[str, object]) -> str:
+    """Return the digest by which a repeated body is recognised."""
+    text = json.dumps({name: str(body[name]) for name in sorted(body)})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _draft(wanted: Wanted, *, account: BrokerAccount, principal: Principal, key: str, now: datetime) -> Order:
+    order_id = uuid4()
+    protection = wanted.market_protection
+    if protection is None and wanted.order_type in risk.UNPRICED:
+        protection = AUTOMATIC_PROTECTION
+    return Order(
+        pk=order_id,
+        number=number_of(order_id),
+        account=account,
+        client=_client(principal),
+        endpoint=ENDPOINT,
+        idempotency_key=key,
+        fingerprint=fingerprint(asdict(wanted)),
+        strategy=wanted.strategy,
+        variety=wanted.variety,
+        exchange=wanted.exchange,
+        tradingsymbol=wanted.tradingsymbol,
+        transaction_type=wanted.transaction_type,
+        order_type=wanted.order_type,
+        product=wanted.product,
+        quantity=wanted.quantity,
+        price=wanted.price,
+        trigger_price=wanted.trigger_price,
+        validity=wanted.validity,
+        validity_ttl=wanted.validity_ttl,
+        disclosed_quantity=wanted.disclosed_quantity,
+        market_protection=protection,
+        auction_number=wanted.auction_number,
+        algo_id=wanted.algo_id,
+        state=State.READY,
+        sequence=1,
+        trading_day=trading_day(now),
+        created_at=now,
+        woken_at=now,
+        deadline_at=now + timedelta(seconds=wanted.deadline_seconds),
+    )
+
+
+def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: Decimal | None, age: float) -> None:
+    _serialise_content(order)
+    order.replaces = _replaced(order, wanted.replaces)
+    standing = execution.standing_of(order, now=order.created_at)
+    facts = risk.Facts(
+        account=standing.account,
+        halts=standing.halts,
+        bounds=standing.bounds,
+        exposure=standing.exposure,
+        rejections=standing.rejections,
+        instrument=instrument,
+        similar=not wanted.allow_duplicate and similar_exists(order=order, within=DUPLICATE_WINDOW),
+        last_price=price,
+        price_age_seconds=age,
+    )
+    denial = risk.denial_at_intake(order=order, facts=facts)
+    if denial is not None:
+        order.state = State.DENIED
+        order.reason_code, order.reason = denial.code, denial.text
+        order.finished_at = order.created_at
+    order.save(force_insert=True)
+    first = updates.Move(to=State(order.state), source="api", code=order.reason_code, text=order.reason)
+    updates.record(order=order, before=None, move=first, now=order.created_at)
+    if denial is None:
+        transaction.on_commit(partial(tasks.knock, tasks.submit_order, order.pk))
+
+
+def _serialise_content(order: Order) -> None:
+    """Let orders of the same content through one at a time, so that two at once see each other."""
+    content = f"{order.account_id}|{order.exchange}|{order.tradingsymbol}|{order.transaction_type}"
+    number = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+
+
+def _earlier(order: Order) -> Placed | None:
+    held = (
+        Order.objects.select_related("account")
+        .filter(
+            client=order.client,
+            account_id=order.account_id,
+            endpoint=order.endpoint,
+            idempotency_key=order.idempotency_key,
+        )
+        .first()
+    )
+    if held is None:
+        return None
+    if held.fingerprint != order.fingerprint:
+        raise IdempotencyMismatch("the Idempotency-Key was used for another body", field="Idempotency-Key")
+    return Placed(order=held, replayed=True)
+
+
+def _replaced(order: Order, replaced_id: UUID | None) -> Order | None:
+    if replaced_id is None:
+        return None
+    old = Order.objects.select_for_update().filter(pk=replaced_id, account_id=order.account_id).first()
+    if old is None or State(old.state) not in REPLACEABLE:
+        text = "only an order of the same account that is DENIED, REJECTED or NOT_PLACED can be replaced"
+        raise ReplacementForbidden(text, field="replaces")
+    if Order.objects.filter(replaces=old).exists():
+        raise ReplacementForbidden("the order was replaced before", field="replaces")
+    return old
+
+
+def _last_price(
+    instrument: Instrument, *, account: BrokerAccount, sessions: Sessions, now: datetime
+) -> tuple[Decimal | None, float]:
+    """Return the last price and its age: from the ticks, else from the broker, else none."""
+    price, age = _streamed_price(instrument, now=now)
+    if price is not None and age <= risk.MAX_PRICE_AGE_SECONDS:
+        return price, age
+    key = f"{instrument.exchange}:{instrument.tradingsymbol}"
+    try:
+        quotes = sessions.client(login_for(account_id=account.pk, now=now)).ltp([key])
+    except (KiteError, PlatformError) as error:
+        log.warning("orders.intake.no_quote", instrument=key, error=str(error))
+        return price, age
+    quote = quotes.get(key)
+    return (quote.last_price, 0.0) if quote is not None and quote.last_price else (price, age)
+
+
+def _streamed_price(instrument: Instrument, *, now: datetime) -> tuple[Decimal | None, float]:
+    token = instrument.instrument_token
+    try:
+        prices = last_prices([token], now=now)
+    except FeedDown:
+        return None, 0.0
+    if token not in prices:
+        return None, 0.0
+    price, age = prices[token]
+    return Decimal(str(round(price, 4))), age
+
+
+def _check_change(order: Order, wanted: Mapping[str, object], *, now: datetime) -> None:
+    if State(order.state) in FINAL:
+        # The command's own check would say the same a moment later.
+        raise OrderEnded(f"the order is {order.state}")
+    made = OrderCommand.objects.filter(order=order, kind=OrderCommand.Kind.MODIFY, attempt__gt=0).count()
+    if made >= MAX_MODIFICATIONS:
+        raise ChangeForbidden(f"the order was modified {made} times, {MAX_MODIFICATIONS} is the bound")
+    changed = _changed(order, wanted)
+    instrument = instrument_by_symbol(exchange=order.exchange, tradingsymbol=order.tradingsymbol)
+    standing = execution.standing_of(order, now=now)
+    denial = risk.denial_of_values(order=changed, instrument=instrument, standing=standing)
+    if denial is not None:
+        error = ChangeForbidden(f"{denial.code}: {denial.text}", field=denial.field)
+        raise error
+
+
+def _changed(order: Order, wanted: Mapping[str, object]) -> Order:
+    """Return the order as it would be, not saved."""
+    changed = Order.objects.select_related("account").get(pk=order.pk)
+    for name, value in wanted.items():
+        setattr(changed, name, value)
+    price = risk.reference_price(order=changed, last_price=None)
+    changed.notional = (price or Decimal(0)) * changed.quantity
+    return changed
+
+
+def _ask(order: Order, ask: updates.Ask, *, now: datetime) -> Asked:
+    try:
+        with transaction.atomic():
+            command = changes.ask(order_id=order.pk, ask=ask, now=now)
+            if command is not None:
+                transaction.on_commit(partial(tasks.knock, tasks.carry_command, command.pk))
+    except IntegrityError:
+        earlier = _earlier_command(order, ask)
+        if earlier is None:
+            raise
+        return earlier
+    order.refresh_from_db()
+    return Asked(order=order, command=command, replayed=False)
+
+
+def _earlier_command(order: Order, ask: updates.Ask) -> Asked | None:
+    held = OrderCommand.objects.filter(
+        client=ask.client, order=order, kind=ask.kind, idempotency_key=ask.idempotency_key
+    ).first()
+    if held is None:
+        return None
+    if held.fingerprint != ask.fingerprint:
+        raise IdempotencyMismatch("the Idempotency-Key was used for another body", field="Idempotency-Key")
+    return Asked(order=order, command=held, replayed=True)
+
+
+def _client(principal: Principal) -> str:
+    """A person keeps their keys' past when a key is exchanged."""
+    return f"user:{principal.user_id}"

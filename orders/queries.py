@@ -1,0 +1,192 @@
+"""What the order path reads of its own rows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Q, QuerySet, Sum
+
+from accounts.models import BrokerAccount
+from kite.types import OrderRow
+from orders.models import Order, OrderBudget, OrderCommand, RiskLimit, Trade
+from orders.states import AT_BROKER, FINAL, LIVE, CommandState, State
+from orders.tags import ForeignTag, Tag, decode
+
+# An order of these states has spent nothing of the day's notional.
+SPENT_NOTHING = (
+    State.AWAITING_APPROVAL,
+    State.READY,
+    State.DENIED,
+    State.WITHDRAWN,
+    State.EXPIRED_LOCAL,
+    State.REJECTED,
+    State.REJECTED_RMS,
+    State.NOT_PLACED,
+)
+OPEN_COMMANDS = (CommandState.READY, CommandState.CLAIMED, CommandState.SENDING, CommandState.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What an account has at stake."""
+
+    open_orders: int
+    day_notional: Decimal
+
+
+def exposure_of(*, account_id: UUID, day: date, leaving_out: UUID) -> Exposure:
+    """Return what the account has at stake, one order left out; orders in doubt count as live."""
+    others = Order.objects.filter(account_id=account_id).exclude(pk=leaving_out)
+    spent = others.filter(trading_day=day).exclude(state__in=SPENT_NOTHING).aggregate(total=Sum("notional"))
+    return Exposure(
+        open_orders=others.filter(trading_day=day, state__in=LIVE).count(), day_notional=spent["total"] or Decimal(0)
+    )
+
+
+def recent_rejections(*, account_id: UUID, day: date, since: datetime) -> int:
+    """Return how many orders of the account the broker has rejected since then."""
+    return Order.objects.filter(
+        account_id=account_id,
+        trading_day=day,
+        state__in=[State.REJECTED, State.REJECTED_RMS],
+        origin=Order.Origin.PLATFORM,
+        finished_at__gte=since,
+    ).count()
+
+
+def similar_exists(*, order: Order, within: timedelta) -> bool:
+    """Say whether an order of the same content was made shortly before."""
+    return (
+        Order.objects.filter(
+            account_id=order.account_id,
+            trading_day=order.trading_day,
+            exchange=order.exchange,
+            tradingsymbol=order.tradingsymbol,
+            transaction_type=order.transaction_type,
+            quantity=order.quantity,
+            price=order.price,
+            trigger_price=order.trigger_price,
+            created_at__gt=order.created_at - within,
+        )
+        .exclude(state__in=[State.DENIED, State.WITHDRAWN])
+        .exclude(pk=order.pk)
+        .exists()
+    )
+
+
+def risk_limits(*, order: Order) -> list[RiskLimit]:
+    """Return every row of bounds that covers the order."""
+    return list(
+        RiskLimit.objects.filter(
+            Q(account_id=order.account_id) | Q(account=None),
+            Q(strategy=order.strategy) | Q(strategy=""),
+            Q(exchange=order.exchange, tradingsymbol=order.tradingsymbol) | Q(exchange=""),
+        )
+    )
+
+
+def order_of_row(*, account_id: UUID, row: OrderRow) -> Order | None:
+    """Return the order a broker row speaks of, by the broker's id or by our tag; None where we have none."""
+    tag = tag_of(row)
+    known = Q(broker_order_id=row.order_id)
+    if tag is not None:
+        known |= Q(number=tag.number, broker_order_id=None)
+    return Order.objects.filter(known, account_id=account_id).order_by("broker_order_id").first()
+
+
+def tag_of(row: OrderRow) -> Tag | None:
+    """Return our tag on a broker row, None where it bears none."""
+    try:
+        return decode(row.tag)
+    except ForeignTag:
+        return None
+
+
+def orders_of_day(*, account_ids: Iterable[UUID], day: date) -> QuerySet[Order]:
+    """Return the day's orders of some accounts, oldest first."""
+    return (
+        Order.objects.filter(account_id__in=account_ids, trading_day=day)
+        .select_related("account")
+        .order_by("created_at", "id")
+    )
+
+
+def accounts_to_reconcile() -> list[BrokerAccount]:
+    """Return the accounts whose order book is watched."""
+    return list(
+        BrokerAccount.objects.filter(places_orders=True).exclude(state=BrokerAccount.State.RETIRED).order_by("label")
+    )
+
+
+def in_doubt(*, account_id: UUID) -> QuerySet[Order]:
+    """Return the account's orders whose fate at the broker is not known."""
+    return Order.objects.filter(account_id=account_id, state=State.UNKNOWN)
+
+
+def open_cancel(*, order: Order) -> OrderCommand | None:
+    """Return the cancellation that is on its way, None where there is none."""
+    return OrderCommand.objects.filter(order=order, kind=OrderCommand.Kind.CANCEL, state__in=OPEN_COMMANDS).first()
+
+
+def left_over(*, account_id: UUID, day: date) -> QuerySet[Order]:
+    """Return orders of earlier days that still wait for the broker's last word."""
+    return Order.objects.filter(account_id=account_id, trading_day__lt=day, state__in=AT_BROKER)
+
+
+def unfinished_of_day(*, day: date) -> QuerySet[Order]:
+    """Return the day's orders that have no final state."""
+    return Order.objects.filter(trading_day__lte=day).exclude(state__in=FINAL)
+
+
+def trades_known(*, account_id: UUID, broker_order_ids: Iterable[str]) -> set[tuple[str, str]]:
+    """Return (broker order id, trade id) of the trades we hold of these orders."""
+    rows = Trade.objects.filter(account_id=account_id, broker_order_id__in=set(broker_order_ids))
+    return set(rows.values_list("broker_order_id", "trade_id"))
+
+
+def budget_of(account_id: UUID) -> OrderBudget:
+    """Return the account's budget row, an unused one where no call was made yet."""
+    return OrderBudget.objects.filter(account_id=account_id).first() or OrderBudget(account_id=account_id)
+
+
+def lock_budget(account_id: UUID) -> OrderBudget:
+    """Return the account's budget row, locked: one decision at a time for each account."""
+    row = OrderBudget.objects.select_for_update().filter(account_id=account_id).first()
+    if row is not None:
+        return row
+    OrderBudget.objects.bulk_create([OrderBudget(account_id=account_id)], ignore_conflicts=True)
+    return OrderBudget.objects.select_for_update().get(account_id=account_id)
+
+
+def queue_position(*, order: Order) -> int:
+    """Return how many orders of the account wait before this one."""
+    return Order.objects.filter(account_id=order.account_id, state=State.READY, created_at__lt=order.created_at).count()
+
+
+def cancel_waits(*, account_id: UUID, now: datetime) -> bool:
+    """Say whether a cancellation of the account could be sent now."""
+    return (
+        OrderCommand.objects.filter(
+            order__account_id=account_id,
+            kind=OrderCommand.Kind.CANCEL,
+            state=CommandState.READY,
+            order__state__in=AT_BROKER,
+        )
+        .filter(Q(not_before=None) | Q(not_before__lte=now))
+        .exists()
+    )
+
+
+def quantity_on_the_way(*, order: Order) -> int:
+    """Return what live orders of the same side, symbol and product may still fill."""
+    others = Order.objects.filter(
+        account_id=order.account_id,
+        exchange=order.exchange,
+        tradingsymbol=order.tradingsymbol,
+        product=order.product,
+        transaction_type=order.transaction_type,
+        state__in=LIVE,
+    ).exclude(pk=order.pk)
+    return sum(max(0, other.quantity - other.filled_quantity) for other in others)

@@ -1,0 +1,341 @@
+"""Checks before the wire: each looks at an order and at facts, and denies with a code or says nothing."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from accounts.models import BrokerAccount, TradingHalt
+from market_data.models import Instrument
+from orders.models import Order, RiskLimit
+from orders.queries import Exposure
+
+MAX_PRICE_AGE_SECONDS = 5.0
+MAX_REJECTIONS = 5
+OPTION_COLLAR_TICKS = 5
+DERIVATIVE_EXCHANGES = frozenset({"NFO", "BFO", "CDS", "BCD", "MCX", "NCO"})
+PRICED = frozenset({"LIMIT", "SL"})
+TRIGGERED = frozenset({"SL", "SL-M"})
+UNPRICED = frozenset({"MARKET", "SL-M"})
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why an order must not go to the broker."""
+
+    code: str
+    text: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """The bounds in force for one order; None bounds nothing."""
+
+    max_quantity: int | None = None
+    max_order_notional: Decimal | None = Decimal(1_000_000)
+    max_day_notional: Decimal | None = Decimal(10_000_000)
+    max_open_orders: int | None = 50
+    collar_percent: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How the account stands at this moment: what can change while an order waits."""
+
+    account: BrokerAccount
+    halts: tuple[TradingHalt, ...]
+    bounds: Bounds
+    exposure: Exposure
+    rejections: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts(Standing):
+    """Everything the checks look at besides the order."""
+
+    instrument: Instrument
+    similar: bool = False
+    last_price: Decimal | None = None
+    price_age_seconds: float = 0.0
+
+
+StandingCheck = Callable[[Order, Standing], Denial | None]
+Check = Callable[[Order, Facts], Denial | None]
+
+
+def bounds_from(rows: Iterable[RiskLimit]) -> Bounds:
+    """Return the tightest bound of the rows for each column, the default where no row names one."""
+    rows = list(rows)
+    default = Bounds()
+
+    def tightest(name: str) -> object:
+        named = [getattr(row, name) for row in rows if getattr(row, name) is not None]
+        return min(named) if named else getattr(default, name)
+
+    return Bounds(**{name: tightest(name) for name in Bounds.__slots__})  # type: ignore[arg-type]
+
+
+def denial_at_intake(*, order: Order, facts: Facts) -> Denial | None:
+    """Return the first objection of all checks, None where the order may go."""
+    return next((denial for check in AT_INTAKE if (denial := check(order, facts)) is not None), None)
+
+
+def denial_at_claim(*, order: Order, standing: Standing) -> Denial | None:
+    """Return the first objection of the checks that can change while an order waits."""
+    return next((denial for check in AT_CLAIM if (denial := check(order, standing)) is not None), None)
+
+
+def denial_at_change(*, order: Order, standing: Standing) -> Denial | None:
+    """Return the objection to modifying an order, None where it may be modified."""
+    return _halted(order, standing)
+
+
+def denial_of_values(*, order: Order, instrument: Instrument, standing: Standing) -> Denial | None:
+    """Return the objection to an order's changed values, None where it may take them."""
+    facts = Facts(
+        account=standing.account,
+        halts=standing.halts,
+        bounds=standing.bounds,
+        exposure=standing.exposure,
+        instrument=instrument,
+    )
+    return next((denial for check in AT_CHANGE if (denial := check(order, facts)) is not None), None)
+
+
+def reference_price(*, order: Order, last_price: Decimal | None) -> Decimal | None:
+    """Return the price at which an order's notional is counted."""
+    return order.price or order.trigger_price or last_price
+
+
+def covers(*, halt: TradingHalt, order: Order, account: BrokerAccount) -> bool:
+    """Say whether a halt's scope holds the order."""
+    targets = {
+        TradingHalt.Scope.PLATFORM: {""},
+        TradingHalt.Scope.ACCOUNT: {account.label, str(account.pk)},
+        TradingHalt.Scope.STRATEGY: {order.strategy},
+        TradingHalt.Scope.SYMBOL: {f"{order.exchange}:{order.tradingsymbol}"},
+    }
+    return halt.target in targets[TradingHalt.Scope(halt.scope)]
+
+
+def must_reduce(*, order: Order, standing: Standing) -> bool:
+    """Say whether a halt lets the order pass only if it makes a position smaller."""
+    return any(
+        halt.level == TradingHalt.Level.REDUCING and covers(halt=halt, order=order, account=standing.account)
+        for halt in standing.halts
+    )
+
+
+def reduces(*, order: Order, net_quantity: int, on_the_way: int) -> bool:
+    """Say whether the order makes a position smaller, with `on_the_way` already being closed, and never turns it."""
+    closing = -net_quantity if order.transaction_type == "BUY" else net_quantity
+    return order.quantity <= closing - on_the_way
+
+
+def _halted(order: Order, standing: Standing) -> Denial | None:
+    for halt in standing.halts:
+        if halt.level == TradingHalt.Level.HALTED and covers(halt=halt, order=order, account=standing.account):
+            where = f"{halt.scope} {halt.target}".strip()
+            return Denial("TRADING_HALTED", f"trading is halted for {where} by {halt.engaged_by}: {halt.reason}")
+    return None
+
+
+def _account_may_trade(order: Order, standing: Standing) -> Denial | None:
+    account = standing.account
+    if not account.places_orders:
+        return Denial("ACCOUNT_PLACES_NO_ORDERS", f"account {account.label} is for data only", "account")
+    if account.state in {BrokerAccount.State.CORDONED, BrokerAccount.State.RETIRED}:
+        return Denial(
+            "ACCOUNT_CLOSED", f"account {account.label} is {account.state}: {account.state_reason}", "account"
+        )
+    return None
+
+
+def _rejected_too_often(order: Order, standing: Standing) -> Denial | None:
+    if standing.rejections >= MAX_REJECTIONS:
+        text = f"the broker rejected {standing.rejections} orders of account {standing.account.label} within 60 s"
+        return Denial("REPEATED_REJECTIONS", text)
+    return None
+
+
+def _tradable(order: Order, facts: Facts) -> Denial | None:
+    instrument = facts.instrument
+    if instrument.segment == "INDICES" or not instrument.lot_size or not instrument.tick_size:
+        return Denial("INSTRUMENT_NOT_TRADABLE", f"{instrument} cannot be traded", "tradingsymbol")
+    if not instrument.listed:
+        return Denial("INSTRUMENT_NOT_LISTED", f"{instrument} is not listed any more", "tradingsymbol")
+    if instrument.expiry is not None and instrument.expiry < order.trading_day:
+        return Denial("INSTRUMENT_EXPIRED", f"{instrument} expired on {instrument.expiry}", "tradingsymbol")
+    return None
+
+
+def _product_fits(order: Order, facts: Facts) -> Denial | None:
+    derivative = order.exchange in DERIVATIVE_EXCHANGES
+    if (derivative and order.product in {"CNC", "MTF"}) or (not derivative and order.product == "NRML"):
+        return Denial("PRODUCT_NOT_ALLOWED", f"product {order.product} is not traded on {order.exchange}", "product")
+    return None
+
+
+def _lot_multiple(order: Order, facts: Facts) -> Denial | None:
+    lot = facts.instrument.lot_size
+    # MCX and the currency exchanges take quantities in lots.
+    if order.exchange in {"MCX", "CDS", "BCD", "NCO"} or order.quantity % lot == 0:
+        return None
+    return Denial("LOT_MULTIPLE", f"quantity was {order.quantity}, the lot is {lot}", "quantity")
+
+
+def _quantity_bound(order: Order, facts: Facts) -> Denial | None:
+    bound = facts.bounds.max_quantity
+    if bound is not None and order.quantity > bound:
+        return Denial("QUANTITY_LIMIT", f"quantity was {order.quantity}, the bound is {bound}", "quantity")
+    return None
+
+
+def _freeze_quantity(order: Order, facts: Facts) -> Denial | None:
+    freeze = facts.instrument.freeze_quantity
+    if freeze and order.quantity > freeze:
+        return Denial(
+            "FREEZE_QUANTITY", f"quantity was {order.quantity}, the exchange freezes above {freeze}", "quantity"
+        )
+    return None
+
+
+def _disclosed_part(order: Order, facts: Facts) -> Denial | None:
+    if order.disclosed_quantity and order.disclosed_quantity > order.quantity:
+        return Denial("DISCLOSED_QUANTITY", "more would be disclosed than ordered", "disclosed_quantity")
+    return None
+
+
+def _tick_multiple(order: Order, facts: Facts) -> Denial | None:
+    tick = facts.instrument.tick_size
+    for name in ("price", "trigger_price"):
+        value = getattr(order, name)
+        if value and value % tick:
+            return Denial("TICK_MULTIPLE", f"{name} was {value:f}, the tick is {tick.normalize():f}", name)
+    return None
+
+
+def _protected(order: Order, facts: Facts) -> Denial | None:
+    if order.order_type in UNPRICED and order.variety != "co" and not order.market_protection:
+        text = f"a {order.order_type} order needs market protection: -1 for the broker's own band, or a percentage"
+        return Denial("MARKET_PROTECTION_REQUIRED", text, "market_protection")
+    return None
+
+
+def _no_ioc_on_mcx(order: Order, facts: Facts) -> Denial | None:
+    if order.exchange == "MCX" and order.validity == "IOC":
+        return Denial("MCX_IOC", "MCX takes no IOC orders from programs", "validity")
+    return None
+
+
+def _price_known(order: Order, facts: Facts) -> Denial | None:
+    if facts.last_price is None and order.order_type == "MARKET":
+        return Denial("PRICE_UNKNOWN", f"no last price of {facts.instrument} is known, so the order's value is not")
+    if facts.last_price is not None and facts.price_age_seconds > MAX_PRICE_AGE_SECONDS:
+        age = f"{facts.price_age_seconds:.1f} s old, {MAX_PRICE_AGE_SECONDS:g} s is the bound"
+        text = f"the last price of {facts.instrument} is {age}"
+        return Denial("STALE_PRICE", text)
+    return None
+
+
+def _collar(order: Order, facts: Facts) -> Denial | None:
+    """Deny a price that would pay too much; a price far on the patient side harms nobody."""
+    anchor = order.trigger_price if order.order_type == "SL" else facts.last_price
+    if order.price is None or not anchor or order.order_type not in PRICED:
+        return None
+    overpaid = order.price - anchor if order.transaction_type == "BUY" else anchor - order.price
+    allowed = _collar_width(facts, anchor)
+    if overpaid > allowed:
+        text = f"price was {order.price:f}, more than {allowed:f} beyond {anchor:f}"
+        return Denial("PRICE_COLLAR", text, "price")
+    return None
+
+
+def _collar_width(facts: Facts, anchor: Decimal) -> Decimal:
+    option = facts.instrument.instrument_type in {"CE", "PE"}
+    percent = facts.bounds.collar_percent or Decimal(10 if option else 3)
+    width = anchor * percent / 100
+    return max(width, OPTION_COLLAR_TICKS * facts.instrument.tick_size) if option else width
+
+
+def _trigger_side(order: Order, facts: Facts) -> Denial | None:
+    if order.order_type != "SL" or order.price is None or order.trigger_price is None:
+        return None
+    beyond = order.price < order.trigger_price if order.transaction_type == "BUY" else order.price > order.trigger_price
+    if beyond:
+        text = "a stop's price must lie beyond its trigger, or it cannot fill when triggered"
+        return Denial("TRIGGER_SIDE", text, "trigger_price")
+    return None
+
+
+def _order_notional(order: Order, facts: Facts) -> Denial | None:
+    bound = facts.bounds.max_order_notional
+    if bound is not None and order.notional > bound:
+        return Denial("ORDER_NOTIONAL", f"the order is worth {order.notional:f}, the bound is {bound:f}", "quantity")
+    return None
+
+
+def _day_notional(order: Order, standing: Standing) -> Denial | None:
+    bound = standing.bounds.max_day_notional
+    total = standing.exposure.day_notional + order.notional
+    if bound is not None and total > bound:
+        return Denial("DAY_NOTIONAL", f"the day's orders would be worth {total:f}, the bound is {bound:f}")
+    return None
+
+
+def _open_orders(order: Order, standing: Standing) -> Denial | None:
+    bound = standing.bounds.max_open_orders
+    if bound is not None and standing.exposure.open_orders >= bound:
+        text = (
+            f"{standing.exposure.open_orders} orders of account {standing.account.label} are open, the bound is {bound}"
+        )
+        return Denial("OPEN_ORDERS", text)
+    return None
+
+
+def _not_said_twice(order: Order, facts: Facts) -> Denial | None:
+    if facts.similar:
+        text = "the same order was made within 2 s; say allow_duplicate if both are meant"
+        return Denial("DUPLICATE_SUSPECT", text, "allow_duplicate")
+    return None
+
+
+# What can change while an order waits in the queue is checked again in the claim, under the account's lock.
+AT_CLAIM: tuple[StandingCheck, ...] = (
+    _halted,
+    _account_may_trade,
+    _rejected_too_often,
+    _open_orders,
+    _day_notional,
+)
+AT_INTAKE: tuple[Check, ...] = (
+    _halted,
+    _account_may_trade,
+    _rejected_too_often,
+    _tradable,
+    _product_fits,
+    _lot_multiple,
+    _quantity_bound,
+    _freeze_quantity,
+    _disclosed_part,
+    _tick_multiple,
+    _trigger_side,
+    _protected,
+    _no_ioc_on_mcx,
+    _price_known,
+    _collar,
+    _order_notional,
+    _day_notional,
+    _open_orders,
+    _not_said_twice,
+)
+AT_CHANGE: tuple[Check, ...] = (
+    _halted,
+    _lot_multiple,
+    _quantity_bound,
+    _freeze_quantity,
+    _disclosed_part,
+    _tick_multiple,
+    _trigger_side,
+    _order_notional,
+)

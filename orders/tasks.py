@@ -1,0 +1,147 @@
+"""Wake-ups: every task carries an id and looks into the database for what is to be done."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from django.db.models import F, Q
+from kombu.exceptions import OperationalError
+
+from accounts.errors import LoginNeeded, PlatformError
+from accounts.sessions import Sessions
+from kite.errors import KiteError
+from orders import changes, execution, reconciliation
+from orders.clock import DatabaseClock
+from orders.models import Order, OrderCommand
+from orders.queries import accounts_to_reconcile
+from orders.states import CommandState, State
+
+log = structlog.get_logger(__name__)
+
+# A message this old is taken for lost, and the row is woken again.
+FORGOTTEN = timedelta(seconds=2)
+# Longer waits are left to the sweeper: a message with a countdown lives in one worker's memory.
+LONGEST_COUNTDOWN_SECONDS = 20.0
+SWEEP_ROWS = 500
+
+
+def knock(task: Callable[..., Any], argument: UUID, *, countdown: float = 0.0) -> None:
+    """Enqueue a wake-up; where the queue cannot be reached the sweeper finds the row anyway."""
+    if countdown > LONGEST_COUNTDOWN_SECONDS:
+        return
+    try:
+        task.apply_async(args=[str(argument)], countdown=countdown or None, retry=False)  # type: ignore[attr-defined]
+    except (OperationalError, OSError) as error:
+        log.warning("orders.tasks.queue_unreachable", id=str(argument), error=str(error))
+
+
+@shared_task(bind=True, name="orders.tasks.submit_order")
+def submit_order(self: Any, /, order_id: str, **_: object) -> None:
+    """Carry one order to the broker."""
+    again = execution.submit(order_id=UUID(order_id), sessions=self.app.sessions, clock=DatabaseClock())
+    if again is not None:
+        knock(submit_order, UUID(order_id), countdown=again)
+
+
+@shared_task(bind=True, name="orders.tasks.carry_command")
+def carry_command(self: Any, /, command_id: str, **_: object) -> None:
+    """Carry one modification or cancellation to the broker."""
+    again = changes.carry(command_id=UUID(command_id), sessions=self.app.sessions, clock=DatabaseClock())
+    if again is not None:
+        knock(carry_command, UUID(command_id), countdown=again)
+
+
+@shared_task(bind=True, name="orders.tasks.settle_command")
+def settle_command(self: Any, /, command_id: str, **_: object) -> None:
+    """Learn what became of a command in doubt."""
+    try:
+        again = changes.settle(command_id=UUID(command_id), sessions=self.app.sessions, clock=DatabaseClock())
+    except (KiteError, PlatformError) as error:
+        log.warning("orders.command.not_settled", command_id=command_id, error=str(error))
+        return
+    if again is not None:
+        carry_or_settle = settle_command if again else carry_command
+        knock(carry_or_settle, UUID(command_id), countdown=again)
+
+
+@shared_task(bind=True, name="orders.tasks.resolve_account")
+def resolve_account(self: Any, /, account_id: str, **_: object) -> None:
+    """Look for an account's orders in doubt in its book."""
+    try:
+        reconciliation.resolve_unknown(account_id=UUID(account_id), sessions=self.app.sessions, clock=DatabaseClock())
+    except (KiteError, PlatformError) as error:
+        log.warning("orders.unknown.not_resolved", account_id=account_id, error=str(error))
+
+
+@shared_task(bind=True, name="orders.tasks.reconcile_account")
+def reconcile_account(self: Any, /, account_id: str, **_: object) -> None:
+    """Read an account's order book and trades and take them in."""
+    _read_books(account_id, sessions=self.app.sessions)
+
+
+@shared_task(name="orders.tasks.reconcile_books")
+def reconcile_books(**_: object) -> None:
+    """Have every account's books read."""
+    for account in accounts_to_reconcile():
+        knock(reconcile_account, account.pk)
+
+
+@shared_task(name="orders.tasks.sweep")
+def sweep(**_: object) -> None:
+    """Find again whatever was lost on the way: messages, workers, answers."""
+    now = DatabaseClock().now()
+    freed, doubted = reconciliation.recover(now=now)
+    stuck = changes.recover(now=now)
+    woken = _wake_orders(now) + _wake_commands(now)
+    looking = _wake_doubts(now)
+    if freed or doubted or stuck or looking:
+        log.info("orders.sweep.done", freed=freed, doubted=doubted, commands=stuck, woken=woken, looking=looking)
+
+
+def _wake_orders(now: datetime) -> int:
+    forgotten = Q(woken_at=None) | Q(woken_at__lte=now - FORGOTTEN)
+    due = Q(not_before=None) | Q(not_before__lte=now) | Q(deadline_at__lte=now)
+    rows = Order.objects.filter(forgotten, due, state=State.READY).order_by("created_at")
+    ids = list(rows.values_list("pk", flat=True)[:SWEEP_ROWS])
+    Order.objects.filter(pk__in=ids).update(woken_at=now)
+    for order_id in ids:
+        knock(submit_order, order_id)
+    return len(ids)
+
+
+def _wake_commands(now: datetime) -> int:
+    forgotten = Q(woken_at=None) | Q(woken_at__lte=now - FORGOTTEN)
+    due = Q(not_before=None) | Q(not_before__lte=now) | Q(deadline_at__lte=now)
+    rows = OrderCommand.objects.filter(forgotten, due, state=CommandState.READY).order_by("created_at")
+    ids = list(rows.values_list("pk", flat=True)[:SWEEP_ROWS])
+    OrderCommand.objects.filter(pk__in=ids).update(woken_at=now)
+    for command_id in ids:
+        knock(carry_command, command_id)
+    return len(ids)
+
+
+def _wake_doubts(now: datetime) -> int:
+    """One look answers for all of an account's orders in doubt."""
+    orders = Order.objects.filter(state=State.UNKNOWN, next_look_at__lte=now)
+    accounts = list(orders.order_by("account_id").values_list("account_id", flat=True).distinct())
+    for account_id in accounts:
+        knock(resolve_account, account_id)
+    commands = OrderCommand.objects.filter(state=CommandState.UNKNOWN, next_look_at__lte=now)
+    ids = list(commands.values_list("pk", flat=True)[:SWEEP_ROWS])
+    commands.filter(pk__in=ids).update(next_look_at=F("next_look_at") + timedelta(seconds=5))
+    for command_id in ids:
+        knock(settle_command, command_id)
+    return len(accounts) + len(ids)
+
+
+def _read_books(account_id: str, *, sessions: Sessions) -> None:
+    try:
+        reconciliation.reconcile_account(account_id=UUID(account_id), sessions=sessions, clock=DatabaseClock())
+    except LoginNeeded:
+        # Nobody has logged in yet: there is no book to read, and the Desk says so.
+        return
+    except (KiteError, PlatformError) as error:
+        log.warning("orders.book.not_read", account_id=account_id, error=str(error))
