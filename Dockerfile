@@ -20,5 +20,5 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-  CMD ["python", "-c", "from ops.programs import Place, serves; raise SystemExit(not serves(place=Place(host='127.0.0.1', port=8000)))"]
-CMD ["python", "-m", "ops.serve"]
+  CMD ["python", "-c", "from ops.stack.programs import Place, serves; raise SystemExit(not serves(place=Place(host='127.0.0.1', port=8000)))"]
+CMD ["python", "-m", "ops.stack.serve"]

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from accounts.vault.keyfile import new_ring, write_ring
-from ops.sockets import socket_folder
-from ops.valkey import SOCKET_NAME, answers_ping, prepare_valkey
+from ops.stack.sockets import socket_folder
+from ops.stack.valkey import SOCKET_NAME, answers_ping, prepare_valkey
 
 START_SECONDS = 20.0
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ops.program import Program
+from ops.stack.program import Program
 
 PATIENCE_SECONDS = 20.0
 LASTING = "import signal; print('up', flush=True); signal.pause()"

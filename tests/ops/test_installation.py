@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.installation import AlreadyRunning, Installation, read_environment
+from ops.stack.installation import AlreadyRunning, Installation, read_environment
 from tests.ops.children import alive
 
 SLEEPER = [sys.executable, "-c", "import signal; signal.pause()"]

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from ops.journal import FILE_BYTES, FILES_KEPT, Journal
+from ops.stack.journal import FILE_BYTES, FILES_KEPT, Journal
 
 
 def test_a_line_is_kept_and_shown_with_its_program(tmp_path: Path) -> None:

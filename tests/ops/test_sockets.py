@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.sockets import (
+from ops.stack.sockets import (
     NOTSENT_LOWAT_BYTES,
     PortTaken,
     SocketFolderUnsafe,

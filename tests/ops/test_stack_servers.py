@@ -10,12 +10,12 @@ import psycopg
 import pytest
 import redis
 
-from ops.journal import Journal
-from ops.launch import output_of
-from ops.postgres import PostgresMissing, find_binaries, major_version
-from ops.stack import start_servers
-from ops.supervisor import Supervisor
-from ops.valkey import find_server
+from ops.stack.journal import Journal
+from ops.stack.launch import output_of
+from ops.stack.postgres import PostgresMissing, find_binaries, major_version
+from ops.stack.servers import start_servers
+from ops.stack.supervisor import Supervisor
+from ops.stack.valkey import find_server
 from tests.ops.children import Pids, until
 
 PLAIN = {"PATH": os.environ["PATH"]}

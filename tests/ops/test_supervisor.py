@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.journal import Journal
-from ops.program import Stage
-from ops.supervisor import StartFailed, StopRequested, Supervisor
+from ops.stack.journal import Journal
+from ops.stack.program import Stage
+from ops.stack.supervisor import StartFailed, StopRequested, Supervisor
 from tests.ops.children import LASTING, STUBBORN, Pids, alive, child, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KILLABLE = """
 import sys
 from pathlib import Path
-from ops.journal import Journal
-from ops.supervisor import Supervisor
+from ops.stack.journal import Journal
+from ops.stack.supervisor import Supervisor
 from tests.ops.children import LASTING, child
 
 def show(pids):

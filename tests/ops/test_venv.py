@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.venv import STAMP, prepare
+from ops.stack.venv import STAMP, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,7 +74,7 @@ def test_a_package_without_its_hash_is_refused(project: Path) -> None:
 
 
 def test_a_python_that_is_too_old_is_told_so(tmp_path: Path) -> None:
-    source = "import sys; sys.version_info = (3, 10, 1); from ops import venv; venv._require_python()"
+    source = "import sys; sys.version_info = (3, 10, 1); from ops.stack import venv; venv._require_python()"
 
     done = subprocess.run(
         [sys.executable, "-c", source],

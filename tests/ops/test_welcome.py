@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
-from ops.installation import Bootstrap
-from ops.welcome import welcome
+from ops.stack.installation import Bootstrap
+from ops.stack.welcome import welcome
 
 ENVIRONMENT = {"PUBLIC_URL": "https://desk.example", "ADMIN_PASSWORD": "open-sesame"}
 BOOTSTRAP = Bootstrap(admin_user="admin", account="asha", api_key="tk_abc")

@@ -1,0 +1,105 @@
+"""What `./test` runs: every static check, then the tests. Expects DATABASE_URL and REDIS_URL of throw-away servers."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+SCRIPTS = ("run", "test")
+AT_ONCE = 2
+
+CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("types", ("mypy", "--strict", ".", *SCRIPTS)),
+    ("imports", ("lint-imports", "--no-cache")),
+    ("lint", ("ruff", "check", ".", *SCRIPTS)),
+    ("format", ("ruff", "format", "--check", ".", *SCRIPTS)),
+    ("dependencies", ("deptry", ".")),
+    ("dead code", ("vulture",)),
+    ("templates", ("djlint", "--check", "--quiet", "templates")),
+    ("migrations", ("python", "manage.py", "makemigrations", "--check", "--dry-run")),
+    ("configuration", ("python", "manage.py", "check", "--fail-level", "WARNING")),
+)
+PYTEST = ("pytest", "-n", str(AT_ONCE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one check ended."""
+
+    name: str
+    code: int
+    seconds: float
+    output: str = ""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the checks and the tests, or with arguments for pytest only the tests; return 1 if anything failed."""
+    campaigns = tuple(word for word in arguments if word == "--long")
+    chosen = tuple(word for word in arguments if word != "--long")
+    if chosen:
+        return _loudly("tests", ("pytest", *campaigns, *chosen)).code
+    outcomes = []
+    for outcome in _quietly(CHECKS):
+        outcomes.append(outcome)
+        _heading(outcome)
+    outcomes.append(_loudly("tests", (*PYTEST, *campaigns)))
+    return _summary(outcomes)
+
+
+def _quietly(checks: Sequence[tuple[str, tuple[str, ...]]]) -> Iterator[Outcome]:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(lambda check: _captured(*check), checks)
+
+
+def _captured(name: str, command: tuple[str, ...]) -> Outcome:
+    began = time.monotonic()
+    done = subprocess.run(
+        _found(command), cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    return Outcome(name=name, code=done.returncode, seconds=time.monotonic() - began, output=done.stdout)
+
+
+def _loudly(name: str, command: tuple[str, ...]) -> Outcome:
+    _say(f"\n== {name}: {' '.join(command)}")
+    began = time.monotonic()
+    code = subprocess.call(_found(command), cwd=ROOT)
+    return Outcome(name=name, code=code, seconds=time.monotonic() - began)
+
+
+def _found(command: tuple[str, ...]) -> list[str]:
+    return [str(BIN / command[0]), *command[1:]]
+
+
+def _heading(outcome: Outcome) -> None:
+    _say(f"== {outcome.name}: {_verdict(outcome)} in {outcome.seconds:.1f} s")
+    if outcome.code:
+        _say(outcome.output.rstrip())
+
+
+def _summary(outcomes: Sequence[Outcome]) -> int:
+    failed = [outcome.name for outcome in outcomes if outcome.code]
+    total = sum(outcome.seconds for outcome in outcomes)
+    _say(f"{len(outcomes) - len(failed)} of {len(outcomes)} checks passed, {total:.0f} s of work")
+    if failed:
+        _say(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _verdict(outcome: Outcome) -> str:
+    return f"FAILED (exit code {outcome.code})" if outcome.code else "passed"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ticker_site.settings")
+    raise SystemExit(main(sys.argv[1:]))

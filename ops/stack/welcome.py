@@ -1,0 +1,36 @@
+"""The screen that greets whoever started the platform."""
+
+from collections.abc import Mapping
+
+from ops.stack.installation import Bootstrap
+
+ORDER = (
+    '{"account":"ACCOUNT","exchange":"NSE","tradingsymbol":"INFY","transaction_type":"BUY","quantity":1,'
+    '"product":"CNC","order_type":"MARKET","market_protection":-1}'
+)
+STREAM = (
+    'from websockets.sync.client import connect; socket = connect("SOCKET", '
+    'additional_headers={"Authorization": "Bearer API_KEY"}); '
+    'socket.send("""{"action":"subscribe","instruments":["NSE:INFY"],"mode":"full"}"""); '
+    "[print(message) for message in socket]"
+)
+
+
+def welcome(*, environment: Mapping[str, str], bootstrap: Bootstrap) -> str:
+    """Return the screen: where the panel is, how to sign in, and a first order and a first stream to paste."""
+    url = environment["PUBLIC_URL"]
+    client = STREAM.replace("API_KEY", bootstrap.api_key).replace("SOCKET", f"ws{url.removeprefix('http')}/ws/v1/ticks")
+    return f"""
+  Panel      {url}/admin/desk/
+  Sign in    {bootstrap.admin_user} / {environment["ADMIN_PASSWORD"]}
+  API key    {bootstrap.api_key}
+
+  A first order:
+
+curl -sS {url}/api/v1/orders -H 'Authorization: Bearer {bootstrap.api_key}' -H "Idempotency-Key: $(date +%s%N)" \\
+  -H 'Content-Type: application/json' -d '{ORDER.replace("ACCOUNT", bootstrap.account)}'
+
+  A first stream:
+
+.venv/bin/python -c '{client}'
+"""
