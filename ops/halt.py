@@ -11,15 +11,16 @@ from market_data.models import Instrument
 from ops.errors import HaltStricter, HaltUnknown, TargetUnknown
 
 REASON_LENGTH = 200
-Scope, Level = TradingHalt.Scope, TradingHalt.Level
 
 
-def engage(*, scope: Scope, target: str, level: Level, reason: str, actor: str, now: datetime) -> TradingHalt:
+def engage(
+    *, scope: TradingHalt.Scope, target: str, level: TradingHalt.Level, reason: str, actor: str, now: datetime
+) -> TradingHalt:
     """Return the halt in force over the target; once committed, no claim made under the old epoch can follow.
 
     Tightens REDUCING to HALTED; raises HaltStricter rather than loosen what somebody else engaged.
     """
-    reason = audit.required(reason)[:REASON_LENGTH]
+    reason = " ".join(audit.required(reason).split())[:REASON_LENGTH]
     _require_target(scope=scope, target=target)
     with transaction.atomic():
         _step_epoch()
@@ -47,12 +48,12 @@ def release(*, halt_id: int, actor: str, now: datetime, reason: str = "") -> Tra
     return halt
 
 
-def _require_target(*, scope: Scope, target: str) -> None:
-    if (scope == Scope.PLATFORM) == bool(target):
+def _require_target(*, scope: TradingHalt.Scope, target: str) -> None:
+    if (scope is TradingHalt.Scope.PLATFORM) == bool(target):
         raise TargetUnknown(f"scope {scope} was given target {target!r}", field="target")
-    if scope == Scope.ACCOUNT and not BrokerAccount.objects.filter(label=target).exists():
+    if scope is TradingHalt.Scope.ACCOUNT and not BrokerAccount.objects.filter(label=target).exists():
         raise TargetUnknown(f"no account is labelled {target!r}", field="target")
-    if scope == Scope.SYMBOL and not _is_listed(target):
+    if scope is TradingHalt.Scope.SYMBOL and not _is_listed(target):
         raise TargetUnknown(f"no instrument is listed as {target!r}; write it as NSE:INFY", field="target")
 
 
@@ -68,8 +69,8 @@ def _step_epoch() -> None:
         HaltEpoch.objects.filter(pk=1).update(epoch=F("epoch") + 1)
 
 
-def _make_way(standing: TradingHalt, *, level: Level, actor: str, now: datetime) -> None:
-    if standing.level == Level.HALTED:
+def _make_way(standing: TradingHalt, *, level: TradingHalt.Level, actor: str, now: datetime) -> None:
+    if standing.level == TradingHalt.Level.HALTED:
         raise HaltStricter(f"{standing} was engaged by {standing.engaged_by}; release it before engaging {level}")
     _close(standing, actor=actor, now=now)
 

@@ -15,14 +15,13 @@ from ops.errors import HaltStricter, HaltUnknown, TargetUnknown
 from tests.factories import BrokerAccountFactory
 
 NOW = datetime(2026, 11, 24, 5, 0, tzinfo=UTC)
-Scope, Level = TradingHalt.Scope, TradingHalt.Level
 
 
 def engage(
     *,
-    scope: Scope = Scope.PLATFORM,
+    scope: TradingHalt.Scope = TradingHalt.Scope.PLATFORM,
     target: str = "",
-    level: Level = Level.HALTED,
+    level: TradingHalt.Level = TradingHalt.Level.HALTED,
     reason: str = "runaway strategy",
 ) -> TradingHalt:
     """Engage with the fewest words."""
@@ -75,19 +74,19 @@ def test_engaging_the_same_halt_again_changes_nothing() -> None:
 
 @pytest.mark.django_db
 def test_reducing_is_tightened_to_halted() -> None:
-    engage(level=Level.REDUCING)
+    engage(level=TradingHalt.Level.REDUCING)
 
-    tightened = engage(level=Level.HALTED)
+    tightened = engage(level=TradingHalt.Level.HALTED)
 
     assert open_halts() == [tightened]
 
 
 @pytest.mark.django_db
 def test_halted_is_not_loosened_to_reducing() -> None:
-    engage(level=Level.HALTED)
+    engage(level=TradingHalt.Level.HALTED)
 
     with pytest.raises(HaltStricter):
-        engage(level=Level.REDUCING)
+        engage(level=TradingHalt.Level.REDUCING)
 
     assert [standing.level for standing in open_halts()] == ["halted"]
 
@@ -105,14 +104,14 @@ def test_a_halt_needs_a_reason(reason: str) -> None:
 @pytest.mark.parametrize(
     ("scope", "target"),
     [
-        (Scope.PLATFORM, "desk-1"),
-        (Scope.ACCOUNT, ""),
-        (Scope.ACCOUNT, "nobody"),
-        (Scope.SYMBOL, "NSE:NOTLISTED"),
-        (Scope.STRATEGY, ""),
+        (TradingHalt.Scope.PLATFORM, "desk-1"),
+        (TradingHalt.Scope.ACCOUNT, ""),
+        (TradingHalt.Scope.ACCOUNT, "nobody"),
+        (TradingHalt.Scope.SYMBOL, "NSE:NOTLISTED"),
+        (TradingHalt.Scope.STRATEGY, ""),
     ],
 )
-def test_a_halt_names_something_that_exists(scope: Scope, target: str) -> None:
+def test_a_halt_names_something_that_exists(scope: TradingHalt.Scope, target: str) -> None:
     with pytest.raises(TargetUnknown):
         engage(scope=scope, target=target)
 
@@ -123,7 +122,7 @@ def test_a_halt_names_something_that_exists(scope: Scope, target: str) -> None:
 def test_an_account_is_halted_by_its_label() -> None:
     BrokerAccountFactory(label="desk-1")
 
-    engaged = engage(scope=Scope.ACCOUNT, target="desk-1")
+    engaged = engage(scope=TradingHalt.Scope.ACCOUNT, target="desk-1")
 
     assert (engaged.scope, engaged.target) == ("account", "desk-1")
 
@@ -151,6 +150,7 @@ def test_a_halt_is_released_once() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_halt_waits_for_the_claim_that_read_the_old_epoch() -> None:
     engaged = threading.Event()
+    HaltEpoch.objects.get_or_create(pk=1)
     with transaction.atomic():
         lock_halt_epoch()
         other = threading.Thread(target=_engage_and_tell, args=(engaged,))
@@ -173,9 +173,7 @@ def _engage_and_tell(engaged: threading.Event) -> None:
 
 def _somebody_waits_for_a_lock() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
         return bool(cursor.fetchone()[0])
 
 
