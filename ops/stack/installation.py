@@ -53,7 +53,9 @@ class Installation:
 
     def create(self) -> None:
         """Make the folders. Only the database's folder may be entered by another user."""
-        self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not self.folder.exists():
+            self.folder.mkdir(parents=True)
+            self.folder.chmod(0o711)
         for name in ("keys", "secrets", "sandbox", "log", "run", "valkey"):
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
 
