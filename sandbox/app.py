@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import hdrs, web
 
-from sandbox import routes_market, routes_orders, routes_portfolio, routes_session
+from sandbox import routes_funds, routes_market, routes_orders, routes_portfolio, routes_session, routes_triggers
 from sandbox.accounts import User
 from sandbox.call import Route
 from sandbox.clock import stamp
@@ -20,6 +20,8 @@ ROUTES: tuple[Route, ...] = (
     *routes_market.ROUTES,
     *routes_orders.ROUTES,
     *routes_portfolio.ROUTES,
+    *routes_triggers.ROUTES,
+    *routes_funds.ROUTES,
 )
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from sandbox.clock import parse_jump
 from sandbox.control_actions import inject, move_price
 from sandbox.pipeline import SITE, json_response
-from sandbox.routes_market import quote_row
+from sandbox.quotes import quote_row
 from sandbox.site import Site
 from sandbox.snapshot import state_row
 

@@ -65,6 +65,7 @@ class Exchange:
         self.matcher = Matcher(market=market, on_fill=self._on_fill)
         self.listeners: list[Listener] = []
         self.holds = Holds()
+        self.followers: dict[str, Callable[[Order], None]] = {}
         self.touched: set[int] = set()
         self.accepted = 0
         self._sequence = itertools.count(1)
@@ -188,6 +189,8 @@ class Exchange:
     def notify(self, order: Order, status: Status | None) -> None:
         for listener in self.listeners:
             listener(order, status)
+        if not order.is_open and (follow := self.followers.pop(order.order_id, None)):
+            self.later(0.0, lambda: follow(order))
 
     def required(self, *, account: Account, order: Order) -> float:
         """Return the margin an order needs beyond what it closes."""

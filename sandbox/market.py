@@ -35,6 +35,7 @@ class Market:
         self.has_oi = np.array([row.expiry is not None for row in rows])
         self.activity = activity_of(model=model, universe=universe)
         self.pinned = np.zeros(count, dtype=bool)
+        self.trading = np.ones(count, dtype=bool)
         self._declare(count)
         self._open_day()
 
@@ -101,10 +102,14 @@ class Market:
         self.epoch = epoch
         self.model.walk(seconds=seconds)
         draw = uniform(hashed(keys=self.keys, step=self.step_number, salt=1))
-        rows = np.flatnonzero((draw < self.activity) | self.pinned).astype(np.int64)
+        rows = np.flatnonzero(((draw < self.activity) | self.pinned) & self.trading).astype(np.int64)
         self._quote(rows)
         self._trade(rows)
         return rows
+
+    def open_only(self, exchanges: set[str]) -> None:
+        """Let only instruments of these exchanges tick."""
+        self.trading = np.array([one.exchange in exchanges for one in self.universe.instruments])
 
     def requote(self, rows: Ints) -> None:
         """Quote and trade instruments now, after their fair price was moved by hand."""

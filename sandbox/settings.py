@@ -32,6 +32,7 @@ class Settings:
     sockets_die_with_session: bool = True
     instruments_need_session: bool = False
     require_depository_authorisation: bool = False
+    mutual_fund_orders: bool = False
     registered_addresses: dict[str, list[str]] = field(default_factory=dict)
     postback_duplicate: int = 0
     postback_delay_seconds: float = 0.0

@@ -10,19 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sandbox.accounts import Logins, User, load_users, read_control_key
+from sandbox.alerts import AlertBook
+from sandbox.chain import calibrate, chain_universe, read_chain
 from sandbox.clock import Clock, ist_from_epoch
+from sandbox.day import TradingDay, place_quietly, seed_holdings
 from sandbox.door import Door
+from sandbox.dump import read_dump
 from sandbox.exchange import Exchange, Holds
 from sandbox.faults import Faults
+from sandbox.gtt import GttBook, Leg
 from sandbox.instruments import dump_csv
 from sandbox.journal import Journal
 from sandbox.ledger import Account
 from sandbox.limits import Limits
 from sandbox.market import Market
+from sandbox.mutual_funds import FundBook
 from sandbox.options import Options, start_moment
 from sandbox.orders import Ids, Order, Status, update_row
 from sandbox.postbacks import Postbacks
 from sandbox.prices import Model
+from sandbox.quotes import quote_row
 from sandbox.sessions import Sessions
 from sandbox.settings import Settings
 from sandbox.stream import Streamer
@@ -40,6 +47,8 @@ class Site:
         self.clock = Clock(start=start, speed=options.speed)
         self.universe = self._universe(start.date())
         self.model = Model(universe=self.universe, seed=options.seed)
+        if options.chain is not None:
+            calibrate(self.model, epoch=start.timestamp())
         self.market = Market(universe=self.universe, model=self.model, seed=options.seed, epoch=start.timestamp())
         self.faults = Faults(seed=options.seed)
         self.journal = Journal(path=options.journal)
@@ -50,13 +59,20 @@ class Site:
         self.streamer = Streamer(market=self.market, faults=self.faults, settings=self.settings)
         self.postbacks = Postbacks(url=options.postback, settings=self.settings, seed=options.seed)
         self.exchange = self._exchange(users)
+        self.trading_day = TradingDay(exchange=self.exchange)
+        self.gtts = GttBook(place_leg=self._place_leg)
+        self.alerts = self._alert_book()
+        self.funds = FundBook()
         self.http_root = ""
         self.door: Door | None = None
         self.day = start.date()
+        self._shown_open: set[str] = set()
         self._csv: dict[str, bytes] = {}
 
     def _universe(self, today: date) -> Universe:
-        return build_universe(today=today, sessions=self.sessions)
+        path, chain = self.options.instruments, self.options.chain
+        base = build_universe(today=today, sessions=self.sessions) if path is None else read_dump(path)
+        return base if chain is None else chain_universe(base, read_chain(chain, today=today))
 
     def _exchange(self, users: list[User]) -> Exchange:
         exchange = Exchange(
@@ -65,14 +81,39 @@ class Site:
             ids=Ids(digits=self.options.order_ids),
         )  # fmt: skip
         exchange.accounts = {user.user_id: Account(user) for user in users}
-        for account in exchange.accounts.values():
+        for position, account in enumerate(exchange.accounts.values()):
             account.cash["equity"] = self.options.cash
+            seed_holdings(account=account, instruments=self.universe.instruments, position=position)
         exchange.holds = Holds(
             is_stuck=lambda order: self.faults.holds("stuck_validation", user=order.user_id) is not None,
             refuses_cancel=lambda order: self.faults.take("cancel_refused", user=order.user_id) is not None,
         )
         exchange.listeners.append(self._tell)
         return exchange
+
+    def _place_leg(self, user_id: str, leg: Leg) -> str:
+        form = {name: str(value) for name, value in leg.row().items() if name != "result"}
+        return place_quietly(exchange=self.exchange, account=self.exchange.accounts[user_id], form=form)
+
+    def _place_item(self, user_id: str, item: dict[str, object]) -> str:
+        given = item.get("params")
+        form = {name: str(value) for name, value in given.items()} if isinstance(given, dict) else {}
+        form |= {name: str(item.get(name, "")) for name in ("exchange", "tradingsymbol")}
+        return place_quietly(exchange=self.exchange, account=self.exchange.accounts[user_id], form=form)
+
+    def _alert_book(self) -> AlertBook:
+        return AlertBook(
+            find_row=self._alert_row, last_price=self.market.last_price,
+            quote_of=lambda row: quote_row(self.market, row), place_item=self._place_item,
+        )  # fmt: skip
+
+    def _alert_row(self, exchange: str, tradingsymbol: str) -> int | None:
+        """Return the row of an alert's instrument; INDICES stands for the exchange of any index."""
+        for name in ("NSE", "BSE") if exchange == "INDICES" else (exchange,):
+            row = self.universe.by_key.get(f"{name}:{tradingsymbol}")
+            if row is not None:
+                return row
+        return None
 
     def _tell(self, order: Order, status: Status | None) -> None:
         user = self.exchange.accounts[order.user_id].user
@@ -96,13 +137,20 @@ class Site:
         now = self.clock.now()
         if now.date() != self.day:
             self.roll_day(now)
+        self.trading_day.watch(now)
+        if self.trading_day.open_exchanges != self._shown_open:
+            self._shown_open = set(self.trading_day.open_exchanges)
+            self.market.open_only(self._shown_open)
         rows = self.market.step(epoch=now.timestamp(), seconds=self.options.interval * self.clock.speed)
         self.settle(rows)
 
     def settle(self, rows: NDArray[np.int64]) -> None:
         """Match, then publish what ticked and what the users' trades touched."""
         self.exchange.on_tick(set(rows.tolist()))
-        self.exchange.expire(self.clock.now())
+        now = self.clock.now()
+        self.exchange.expire(now)
+        self.gtts.watch(last_price=self.market.last_price, now=now)
+        self.alerts.watch(now=now)
         touched = np.array(sorted(self.exchange.touched), dtype=np.int64)
         self.exchange.touched.clear()
         self.streamer.broadcast(np.union1d(rows, touched))
@@ -110,6 +158,7 @@ class Site:
     def roll_day(self, now: datetime) -> None:
         """Start a new trading day."""
         self.day = now.date()
+        self.trading_day.roll()
         self.market.epoch = now.timestamp()
         self.market.roll_day()
 

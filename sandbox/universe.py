@@ -127,6 +127,9 @@ class TokenBook:
     def __init__(self) -> None:
         self._taken: set[int] = set()
 
+    def take(self, token: int) -> None:
+        self._taken.add(token)
+
     def fixed(self, *, exchange_token: int, segment: str) -> int:
         token = make_token(exchange_token=exchange_token, code=SEGMENT_CODES[segment])
         self._taken.add(token)
