@@ -1,0 +1,148 @@
+"""Shapes of the market data API."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from rest_framework import serializers
+
+from kite.types import Exchange, Mode
+from kite.wire import KIND_LTP
+from market_data.models import Candle, Instrument, Subscription
+
+PAGE_DEFAULT: Final = 100
+PAGE_MAX: Final = 500
+CANDLE_RANGE: Final = timedelta(days=60)
+
+
+class InstrumentSerializer(serializers.ModelSerializer[Instrument]):
+    """One contract; strike and tick_size in rupees."""
+
+    key = serializers.CharField(source="__str__", read_only=True)
+
+    class Meta:
+        model = Instrument
+        fields = (
+            "key",
+            "instrument_token",
+            "exchange",
+            "tradingsymbol",
+            "name",
+            "instrument_type",
+            "segment",
+            "expiry",
+            "strike",
+            "tick_size",
+            "lot_size",
+            "freeze_quantity",
+        )
+
+
+class InstrumentListSerializer(serializers.Serializer[Any]):
+    """A page of contracts."""
+
+    results = InstrumentSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class InstrumentSearchSerializer(serializers.Serializer[Any]):
+    """Query of the instrument list."""
+
+    exchange = serializers.ChoiceField(choices=[item.value for item in Exchange], required=False)
+    q = serializers.CharField(required=False, max_length=60, help_text="Words of the symbol or the name.")
+    name = serializers.CharField(required=False, max_length=120, help_text="Underlying, such as NIFTY.")
+    expiry = serializers.DateField(required=False)
+    strike = serializers.DecimalField(required=False, max_digits=14, decimal_places=4)
+    instrument_type = serializers.ChoiceField(choices=["EQ", "FUT", "CE", "PE"], required=False)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=PAGE_MAX, default=PAGE_DEFAULT)
+    cursor = serializers.CharField(required=False, max_length=400)
+
+
+class SubscriptionSerializer(serializers.ModelSerializer[Subscription]):
+    """One wish."""
+
+    instrument = serializers.CharField(source="instrument.__str__", read_only=True)
+    instrument_token = serializers.IntegerField(source="instrument.instrument_token", read_only=True)
+
+    class Meta:
+        model = Subscription
+        fields = ("instrument", "instrument_token", "mode", "wanted_by", "reason", "created_at", "expires_at")
+
+
+class SubscriptionListSerializer(serializers.Serializer[Any]):
+    """The caller's wishes."""
+
+    results = SubscriptionSerializer(many=True)
+    created = serializers.IntegerField(required=False)
+    deleted = serializers.IntegerField(required=False)
+
+
+class WishSerializer(serializers.Serializer[Any]):
+    """Instruments to stream, by EXCHANGE:SYMBOL."""
+
+    instruments = serializers.ListField(child=serializers.CharField(max_length=92), min_length=1, max_length=3000)
+    mode = serializers.ChoiceField(choices=[item.value for item in Mode], default=Mode.QUOTE.value)
+    reason = serializers.CharField(required=False, max_length=200, default="", allow_blank=True)
+
+
+class UnwishSerializer(serializers.Serializer[Any]):
+    """Instruments to stream no more."""
+
+    instruments = serializers.ListField(child=serializers.CharField(max_length=92), min_length=1, max_length=3000)
+
+
+class CandleQuerySerializer(serializers.Serializer[Any]):
+    """Query of the candles; both ends carry an offset."""
+
+    instrument = serializers.CharField(max_length=92)
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse an empty or an endless range."""
+        if attrs["end"] <= attrs["start"]:
+            raise serializers.ValidationError({"to": "must be after from"})
+        if attrs["end"] - attrs["start"] > CANDLE_RANGE:
+            raise serializers.ValidationError({"to": f"at most {CANDLE_RANGE.days} days of minutes in one answer"})
+        return attrs
+
+
+class CandleSerializer(serializers.ModelSerializer[Candle]):
+    """One minute; prices in rupees."""
+
+    class Meta:
+        model = Candle
+        fields = ("start_at", "open", "high", "low", "close", "volume", "oi", "source")
+
+
+class CandleListSerializer(serializers.Serializer[Any]):
+    """Minutes of one instrument, by time."""
+
+    instrument = serializers.CharField()
+    interval = serializers.CharField()
+    results = CandleSerializer(many=True)
+
+
+class QuoteListSerializer(serializers.Serializer[Any]):
+    """Last values by key, and the keys that have none yet."""
+
+    results = serializers.DictField(child=serializers.DictField())
+    missing = serializers.ListField(child=serializers.CharField())
+
+
+def quote_of(row: np.void, *, now: datetime) -> dict[str, object]:
+    """Return a tick row as a quote: prices in rupees, times in epoch seconds, `age_seconds` since it was received."""
+    quote: dict[str, object] = {
+        "instrument_token": int(row["instrument_token"]),
+        "last_price": float(row["last_price"]),
+        "received_at": float(row["received_at"]),
+        "exchange_at": int(row["exchange_at"]) or None,
+        "age_seconds": round(max(now.timestamp() - float(row["received_at"]), 0.0), 3),
+    }
+    if int(row["kind"]) == KIND_LTP:
+        return quote
+    quote["ohlc"] = {name: float(row[name]) for name in ("open", "high", "low", "close")}
+    if row["tradable"]:
+        quote |= {name: int(row[name]) for name in ("volume", "buy_quantity", "sell_quantity", "oi")}
+        quote["average_price"] = float(row["average_price"])
+    return quote

@@ -1,0 +1,30 @@
+"""Scheduled work of market data."""
+
+from typing import Any, cast
+
+from celery import Task, shared_task
+from django.utils import timezone
+
+from accounts.errors import LoginNeeded
+from accounts.queries import streaming_logins
+from accounts.worker import Worker
+from market_data import catalogue, partitions, subscriptions
+
+
+@shared_task(bind=True)
+def sync_instruments(self: Task[..., Any], /, **_: object) -> None:
+    """Load today's instruments through any account that is logged in."""
+    now = timezone.now()
+    logins = streaming_logins(now=now)
+    if not logins:
+        raise LoginNeeded("no account is logged in: the instruments stay as they were")
+    sessions = cast("Worker", self.app).sessions
+    catalogue.sync(dump=sessions.client(logins[0]).instruments(), now=now)
+
+
+@shared_task
+def maintain_partitions(**_: object) -> None:
+    """Make the days ahead, drop the old ones, forget wishes nobody renews."""
+    now = timezone.now()
+    partitions.maintain(now=now)
+    subscriptions.forget_expired(now=now)

@@ -1,0 +1,194 @@
+"""The market data API: instruments, wishes, last values and candles."""
+
+from collections.abc import Sequence
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.cursors import read_cursor, write_cursor
+from accounts.queries import Principal
+from kite.types import Mode
+from market_data import subscriptions
+from market_data.errors import InstrumentUnknown
+from market_data.models import Instrument
+from market_data.queries import candles, instrument_by_symbol, instruments_by_keys, latest_of, listed
+from market_data.serializers import (
+    CandleListSerializer,
+    CandleQuerySerializer,
+    CandleSerializer,
+    InstrumentListSerializer,
+    InstrumentSearchSerializer,
+    InstrumentSerializer,
+    QuoteListSerializer,
+    SubscriptionListSerializer,
+    SubscriptionSerializer,
+    UnwishSerializer,
+    WishSerializer,
+    quote_of,
+)
+
+QUOTES_MAX = 500
+
+
+class InstrumentListView(APIView):
+    """GET /api/v1/instruments."""
+
+    required_scopes = {"GET": "market:read"}
+
+    @extend_schema(
+        operation_id="instruments_list", parameters=[InstrumentSearchSerializer], responses=InstrumentListSerializer
+    )
+    def get(self, request: Request) -> Response:
+        """Search the listed contracts by words, underlying, expiry, strike and type."""
+        form = InstrumentSearchSerializer(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        wanted = form.validated_data
+        rows = _search(wanted)
+        if "cursor" in wanted:
+            exchange, symbol = read_cursor(wanted["cursor"], parts=2)
+            rows = rows.filter(Q(exchange=exchange, tradingsymbol__gt=symbol) | Q(exchange__gt=exchange))
+        found = list(rows.order_by("exchange", "tradingsymbol")[: wanted["limit"] + 1])
+        page = found[: wanted["limit"]]
+        more = write_cursor([page[-1].exchange, page[-1].tradingsymbol]) if len(found) > len(page) else None
+        return Response({"results": InstrumentSerializer(page, many=True).data, "next": more})
+
+
+class InstrumentView(APIView):
+    """GET /api/v1/instruments/{EXCHANGE:SYMBOL}."""
+
+    required_scopes = {"GET": "market:read"}
+
+    @extend_schema(operation_id="instruments_get", responses=InstrumentSerializer)
+    def get(self, request: Request, key: str) -> Response:
+        """Return one listed contract."""
+        return Response(InstrumentSerializer(_instrument(key)).data)
+
+
+class SubscriptionListView(APIView):
+    """GET, POST and DELETE /api/v1/subscriptions."""
+
+    required_scopes = {"GET": "market:read", "POST": "market:write", "DELETE": "market:write"}
+
+    @extend_schema(operation_id="subscriptions_list", responses=SubscriptionListSerializer)
+    def get(self, request: Request) -> Response:
+        """List what the caller wants streamed."""
+        rows = subscriptions.wishes(wanted_by=_wisher(request), now=timezone.now())
+        return Response({"results": SubscriptionSerializer(rows, many=True).data})
+
+    @extend_schema(operation_id="subscriptions_add", request=WishSerializer, responses=SubscriptionListSerializer)
+    def post(self, request: Request) -> Response:
+        """Want instruments streamed; wanting them again only changes mode and reason."""
+        form = WishSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        created = subscriptions.wish(
+            instruments=_instruments(form.validated_data["instruments"]),
+            mode=Mode(form.validated_data["mode"]),
+            wanted_by=_wisher(request),
+            reason=form.validated_data["reason"],
+            now=timezone.now(),
+        )
+        return Response({**self._rows(request), "created": created})
+
+    @extend_schema(operation_id="subscriptions_remove", request=UnwishSerializer, responses=SubscriptionListSerializer)
+    def delete(self, request: Request) -> Response:
+        """Want instruments no more."""
+        form = UnwishSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        deleted = subscriptions.unwish(
+            instruments=_instruments(form.validated_data["instruments"]), wanted_by=_wisher(request)
+        )
+        return Response({**self._rows(request), "deleted": deleted})
+
+    def _rows(self, request: Request) -> dict[str, object]:
+        rows = subscriptions.wishes(wanted_by=_wisher(request), now=timezone.now())
+        return {"results": SubscriptionSerializer(rows, many=True).data}
+
+
+class QuoteListView(APIView):
+    """GET /api/v1/quotes?i=NSE:INFY."""
+
+    required_scopes = {"GET": "market:read"}
+
+    @extend_schema(
+        operation_id="quotes_list",
+        parameters=[OpenApiParameter("i", str, many=True, required=True, description="EXCHANGE:SYMBOL, repeated")],
+        responses=QuoteListSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """Return the last value of each instrument with its age; what is not streamed is named as missing."""
+        keys = request.query_params.getlist("i")
+        if not 1 <= len(keys) <= QUOTES_MAX:
+            raise ValidationError({"i": f"1 to {QUOTES_MAX} keys such as NSE:INFY, were {len(keys)}"})
+        known = {row.instrument_token: row for row in _instruments(keys)}
+        now = timezone.now()
+        quotes = {str(known[token]): quote_of(row, now=now) for token, row in latest_of(known).items()}
+        missing = [str(row) for row in known.values() if str(row) not in quotes]
+        return Response({"results": quotes, "missing": missing})
+
+
+class CandleListView(APIView):
+    """GET /api/v1/candles?instrument=NSE:INFY&from=…&to=…."""
+
+    required_scopes = {"GET": "market:read"}
+
+    @extend_schema(
+        operation_id="candles_list",
+        parameters=[
+            OpenApiParameter("instrument", str, required=True),
+            OpenApiParameter("from", str, required=True, description="ISO 8601 with offset"),
+            OpenApiParameter("to", str, required=True, description="ISO 8601 with offset"),
+        ],
+        responses=CandleListSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """Return our own minute candles of one instrument with from <= start_at < to."""
+        query = request.query_params
+        form = CandleQuerySerializer(
+            data={"instrument": query.get("instrument"), "start": query.get("from"), "end": query.get("to")}
+        )
+        form.is_valid(raise_exception=True)
+        instrument = _instrument(form.validated_data["instrument"])
+        rows = candles(
+            instrument_token=instrument.instrument_token,
+            start=form.validated_data["start"],
+            end=form.validated_data["end"],
+        )
+        return Response(
+            {"instrument": str(instrument), "interval": "minute", "results": CandleSerializer(rows, many=True).data}
+        )
+
+
+def _search(wanted: dict[str, object]) -> QuerySet[Instrument]:
+    exact = {
+        name: wanted[name] for name in ("exchange", "name", "expiry", "strike", "instrument_type") if name in wanted
+    }
+    rows = listed().filter(**exact)
+    for word in str(wanted.get("q", "")).upper().split():
+        rows = rows.filter(Q(tradingsymbol__startswith=word) | Q(name__icontains=word))
+    return rows
+
+
+def _instrument(key: str) -> Instrument:
+    exchange, _, symbol = key.partition(":")
+    return instrument_by_symbol(exchange=exchange, tradingsymbol=symbol)
+
+
+def _instruments(keys: Sequence[str]) -> list[Instrument]:
+    """Return every instrument asked for, or name the first that is unknown: nothing is half done."""
+    found = instruments_by_keys(keys)
+    unknown = [key for key in keys if key not in found]
+    if unknown:
+        raise InstrumentUnknown(
+            f"no listed instrument {unknown[0]} ({len(unknown)} of {len(keys)} unknown)", field="instruments"
+        )
+    return list(found.values())
+
+
+def _wisher(request: Request) -> str:
+    principal: Principal = request.auth
+    return f"client:{principal.label}"
