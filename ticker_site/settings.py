@@ -137,9 +137,19 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 3,
 }
 CELERY_TIMEZONE = "Asia/Kolkata"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+# One beat leads by a lease of the database; others may stand by.
+CELERY_BEAT_SCHEDULER = "ops.beat:LeasedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
+    **{
+        f"pulse of {queue}": {
+            "task": "ops.tasks.pulse",
+            "schedule": timedelta(seconds=3),
+            "args": [queue],
+            "options": {"queue": queue, "expires": 6},
+        }
+        for queue in ("orders", "greeks", "default")
+    },
     "sweep orders": {
         "task": "orders.tasks.sweep",
         "schedule": timedelta(seconds=2),
@@ -201,7 +211,6 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "ops" / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -1,0 +1,97 @@
+"""Prepares an installation so that its first screen can be used; every start runs it."""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from accounts.errors import PlatformError
+from accounts.models import BrokerAccount, User
+from accounts.sessions import Sessions
+from kite.errors import KiteError
+from ops import bootstrap
+
+FIRST_NAME = "admin"
+NEXT = """Next:
+  1. Sign in at {url}/admin/ and add a broker account.
+  2. In the broker's developer console, register {url}/accounts/kite/callback as the redirect URL.
+  3. Give the account its API key and secret (Rotate credential), then log it in.
+  4. manage.py sync_instruments, then manage.py subscribe NIFTY NSE:INFY."""
+
+
+class Command(BaseCommand):
+    """Assembles the steps of ops.bootstrap; each may run again."""
+
+    help = (
+        "Make the administrator and an API key. With the credentials file of the sandbox exchange also: its accounts, "
+        "their logins, the instruments, default subscriptions and live option chains."
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Say where the exchange's users and our secrets are."""
+        parser.add_argument("--credentials", type=Path, help="users of the sandbox exchange; absent for a real broker")
+        parser.add_argument("--secrets-dir", type=Path, required=True, help="folder that gets bootstrap.json")
+
+    def handle(self, *, credentials: Path | None, secrets_dir: Path, **options: Any) -> None:
+        """Run the steps in order and say how long each took."""
+        try:
+            admin = self._admin()
+            account = self._exchange(credentials, admin) if credentials is not None else self._real_broker()
+            with self._step("API key") as note:
+                path = secrets_dir / "bootstrap.json"
+                fresh = bootstrap.ensure_key(path=path, admin=admin, account=account, now=timezone.now())
+                note.append(f"{'issued' if fresh else 'kept'} in {path}")
+        except (PlatformError, KiteError, OSError) as error:
+            raise CommandError(str(error)) from error
+
+    def _admin(self) -> User:
+        name, password = os.environ.get("ADMIN_USER", FIRST_NAME), os.environ.get("ADMIN_PASSWORD", "")
+        if not password and not User.objects.filter(username=name).exists():
+            raise CommandError("set ADMIN_PASSWORD for the first administrator")
+        with self._step("administrator") as note:
+            admin, made = bootstrap.ensure_admin(name=name, password=password)
+            note.append(f"{admin.get_username()} {'made' if made else 'was there'}")
+        return admin
+
+    def _exchange(self, path: Path, admin: User) -> str:
+        sessions = Sessions()
+        customers = bootstrap.customers_of(path)
+        for customer in customers:
+            with self._step(customer.label) as note:
+                account, written = bootstrap.ensure_account(customer=customer, now=timezone.now())
+                logged_in = bootstrap.ensure_login(
+                    account=account, customer=customer, admin=admin, sessions=sessions, now=timezone.now()
+                )
+                note.append(f"credential {'sealed' if written else 'kept'}")
+                note.append("logged in" if logged_in else "token is live")
+        self._market(sessions)
+        return customers[0].label
+
+    def _market(self, sessions: Sessions) -> None:
+        with self._step("instruments") as note:
+            report = bootstrap.ensure_instruments(sessions=sessions, now=timezone.now())
+            note.append(f"{report.read} read, {report.new} new" if report else "today's are loaded")
+        with self._step("subscriptions") as note:
+            counts = bootstrap.ensure_wishes(sessions=sessions, now=timezone.now())
+            note.append(", ".join(f"{count} {mode}" for mode, count in counts.items()))
+        with self._step("option chains") as note:
+            note.append(f"{bootstrap.ensure_chains(now=timezone.now())} underlyings live")
+
+    def _real_broker(self) -> str:
+        if not BrokerAccount.objects.exists():
+            self.stdout.write(NEXT.format(url=settings.PUBLIC_URL))
+        return BrokerAccount.objects.order_by("label").values_list("label", flat=True).first() or ""
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[list[str]]:
+        began = time.monotonic()
+        note: list[str] = []
+        yield note
+        self.stdout.write(f"{name:<16} {', '.join(note):<48} {time.monotonic() - began:5.2f} s")
