@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from accounts.errors import NotAuthenticated
 from accounts.queries import Principal
 
 
@@ -34,3 +35,10 @@ def scope_of(view: Any, method: str) -> str | None:
     """Return the scope a view declares for a method; HEAD asks for what GET asks."""
     declared: dict[str, str] = getattr(view, "required_scopes", {})
     return declared.get("GET" if method in SAFE_METHODS else method)
+
+
+def caller_of(request: Request) -> Principal:
+    """Return who is asking; raises NotAuthenticated where an API view let nobody in particular through."""
+    if not isinstance(request.auth, Principal):
+        raise NotAuthenticated("nobody known is asking")
+    return request.auth

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.cursors import read_cursor, write_cursor
-from accounts.queries import Principal
+from accounts.permissions import caller_of
 from kite.types import Mode
 from market_data import subscriptions
 from market_data.errors import InstrumentUnknown
@@ -190,5 +190,4 @@ def _instruments(keys: Sequence[str]) -> list[Instrument]:
 
 
 def _wisher(request: Request) -> str:
-    principal: Principal = request.auth
-    return f"client:{principal.label}"
+    return f"client:{caller_of(request).label}"

@@ -1,11 +1,12 @@
 """The web process: Django over HTTP, one hub and the consumers over WebSocket."""
 
 import os
+from typing import Any
 
 import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
-from django.urls import path
+from django.urls import URLPattern, path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ticker_site.settings")
 django.setup()
@@ -21,15 +22,21 @@ from orders.consumers import OrderConsumer  # noqa: E402
 
 hub = Hub(bus=AsyncBus(url=settings.REDIS_URL))
 
+
+def socket(route: str, consumer: Any) -> URLPattern:
+    """Return the route of a consumer; Django's types know HTTP views only."""
+    return path(route, consumer)
+
+
 application = ProtocolTypeRouter(
     {
         "http": get_asgi_application(),
         "websocket": URLRouter(
             [
-                path("ws/v1/ticks", TickConsumer.as_asgi(hub=hub)),
-                path("ws/v1/orders", OrderConsumer.as_asgi()),
-                path("ws/v1/chains", ChainConsumer.as_asgi()),
-                path("ws/v1/desk", DeskConsumer.as_asgi()),
+                socket("ws/v1/ticks", TickConsumer.as_asgi(hub=hub)),
+                socket("ws/v1/orders", OrderConsumer.as_asgi()),
+                socket("ws/v1/chains", ChainConsumer.as_asgi()),
+                socket("ws/v1/desk", DeskConsumer.as_asgi()),
             ]
         ),
     }

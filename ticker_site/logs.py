@@ -4,7 +4,7 @@ import sys
 
 import structlog
 
-SHARED_PROCESSORS = [
+SHARED_PROCESSORS: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
