@@ -6,7 +6,7 @@ from typing import Any
 import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
-from django.urls import URLPattern, path
+from django.urls import path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ticker_site.settings")
 django.setup()
@@ -23,8 +23,8 @@ from orders.consumers import OrderConsumer  # noqa: E402
 hub = Hub(bus=AsyncBus(url=settings.REDIS_URL))
 
 
-def socket(route: str, consumer: Any) -> URLPattern:
-    """Return the route of a consumer; Django's types know HTTP views only."""
+def socket(route: str, consumer: Any) -> Any:
+    """Return the route of a consumer; Django's and Channels' types do not meet."""
     return path(route, consumer)
 
 

@@ -97,6 +97,14 @@ def _document(
     extra: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    body = {"type": f"urn:ticker:problem:{code}", "code": code, "status": http_status, "detail": detail, **(extra or {})}
-    kept = {name: value for name, value in (headers or {}).items() if name in {"WWW-Authenticate", "Retry-After", "Allow"}}
+    body = {
+        "type": f"urn:ticker:problem:{code}",
+        "code": code,
+        "status": http_status,
+        "detail": detail,
+        **(extra or {}),
+    }
+    kept = {
+        name: value for name, value in (headers or {}).items() if name in {"WWW-Authenticate", "Retry-After", "Allow"}
+    }
     return Response(body, status=http_status, headers=kept, content_type="application/problem+json")

@@ -1,6 +1,7 @@
 """Rules of the models that no linter knows."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -11,6 +12,7 @@ from rest_framework import serializers
 from accounts.fields import SealedField
 from tests.architecture.sources import APPS
 
+Key = models.ForeignKey[Any, Any]
 FLOORS = {name: floor for floor, name in enumerate(reversed(APPS))}
 
 
@@ -19,7 +21,7 @@ def own_models() -> list[type[models.Model]]:
     return [model for model in apps.get_models() if model._meta.app_label in FLOORS]
 
 
-def cross_app_keys() -> Iterator[tuple[str, models.ForeignKey]]:
+def cross_app_keys() -> Iterator[tuple[str, Key]]:
     """Yield the foreign keys that leave their app for another of ours."""
     for model in own_models():
         for field in model._meta.get_fields():
@@ -27,7 +29,7 @@ def cross_app_keys() -> Iterator[tuple[str, models.ForeignKey]]:
                 yield f"{model._meta.label}.{field.name}", field
 
 
-def _leaves(model: type[models.Model], field: models.ForeignKey) -> bool:
+def _leaves(model: type[models.Model], field: Key) -> bool:
     target = field.related_model._meta.app_label
     return target in FLOORS and target != model._meta.app_label
 
@@ -88,7 +90,7 @@ def test_no_admin_page_shows_a_sealed_field() -> None:
     assert shown == []
 
 
-def _subclasses(kind: type) -> Iterator[type]:
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
     for child in kind.__subclasses__():
         yield child
         yield from _subclasses(child)
