@@ -14,7 +14,7 @@ from typing import Any, Never
 from urllib.parse import quote_plus, urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from kite.limits import TOKENS_PER_SOCKET
 from kite.types import Login, Mode
@@ -95,6 +95,7 @@ class Connection:
         self._attempt = 0
         self._heard_at = 0.0
         self._fault = ""
+        self._trust: ssl.SSLContext | None = None
         self.latency: float | None = None
 
     async def run(self) -> Never:
@@ -123,17 +124,18 @@ class Connection:
             status = error.response.status_code
             phase = Phase.REJECTED if status == HTTPStatus.FORBIDDEN else Phase.LOST
             return phase, f"the handshake was answered {status}"
-        except (OSError, InvalidHandshake, TimeoutError) as error:
+        except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
             return Phase.LOST, self._clean(f"{type(error).__name__}: {error}")
 
     def _connect(self) -> _Connect:
         login, options = self._login, self._options
         query = urlencode({"api_key": login.api_key, "access_token": login.access_token})
-        secure = login.ws_root.startswith("wss:")
+        if self._trust is None and login.ws_root.startswith("wss:"):
+            self._trust = ssl.create_default_context(cafile=options.ca_file or None)
         extra: dict[str, Any] = {"local_addr": (login.source_address, 0)} if login.source_address else {}
         return _Connect(
             f"{login.ws_root}?{query}",
-            ssl=ssl.create_default_context(cafile=options.ca_file or None) if secure else None,
+            ssl=self._trust,
             additional_headers={"X-Kite-Version": "3"},
             compression=None,
             proxy=None,
