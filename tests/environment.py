@@ -20,6 +20,7 @@ def prepare() -> None:
     """Give this process a data folder, a key ring and the settings nobody set."""
     folder = Path(tempfile.mkdtemp(prefix="ticker-tests-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "static").mkdir()
     os.environ["TICKER_DATA_DIR"] = str(folder)
     os.environ["VAULT_KEY_FILE"] = str(folder / "keys" / "keyring.json")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ticker_site.settings")

@@ -78,4 +78,7 @@ def _split(sealed: bytes) -> tuple[str, bytes, bytes]:
     if sealed[:1] != FORMAT:
         raise SealBroken(f"unknown format of a sealed value, first byte was {sealed[:1].hex() or 'absent'}")
     (key_id, wrapped), rest = unpack(sealed[1:], count=2)
-    return key_id.decode(), wrapped, rest
+    try:
+        return key_id.decode(), wrapped, rest
+    except UnicodeDecodeError as error:
+        raise SealBroken("the sealed value does not name a key") from error

@@ -1,0 +1,160 @@
+"""The two pages of a broker login, through the sandbox's own page."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.contrib.messages import get_messages
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import BrokerAccount, User
+from accounts.queries import current_credential, login_for
+from tests.factories import BrokerAccountFactory, UserFactory
+from tests.sandbox_server import SandboxServer
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.accounts.urls")]
+
+Make = Callable[..., BrokerAccount]
+
+
+def said(answer: HttpResponse) -> str:
+    return " ".join(str(message) for message in get_messages(answer.wsgi_request))
+
+
+def to_the_broker_and_back(client: Client, broker: SandboxServer, account: BrokerAccount) -> dict[str, str]:
+    answer = client.get(reverse("kite-login", args=[account.label]))
+    query = {name: values[0] for name, values in parse_qs(urlsplit(answer["Location"]).query).items()}
+    location = broker.login_redirect(account.broker_user_id, redirect_params=query["redirect_params"])
+    return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+
+
+def test_an_operator_logs_an_account_in(
+    client: Client, broker: SandboxServer, keyed_account: Make, operator: User
+) -> None:
+    account = keyed_account()
+    client.force_login(operator)
+
+    back = to_the_broker_and_back(client, broker, account)
+    answer = client.get(reverse("kite-callback"), back)
+
+    assert (answer.status_code, answer["Location"]) == (302, reverse("desk"))
+    assert "is logged in until" in said(answer)
+    assert login_for(account_id=account.pk, now=datetime.now(UTC)).version == 2
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_a_reloaded_callback_changes_nothing(
+    client: Client, broker: SandboxServer, keyed_account: Make, operator: User
+) -> None:
+    account = keyed_account()
+    client.force_login(operator)
+    back = to_the_broker_and_back(client, broker, account)
+    client.get(reverse("kite-callback"), back)
+
+    client.get(reverse("kite-callback"), back)
+
+    assert current_credential(account_id=account.pk).version == 2
+
+
+def test_the_login_of_another_account_is_told_and_not_stored(
+    client: Client, broker: SandboxServer, keyed_account: Make, operator: User
+) -> None:
+    account = keyed_account()
+    client.force_login(operator)
+    back = to_the_broker_and_back(client, broker, account)
+    BrokerAccount.objects.update(broker_user_id="XX0000")
+
+    answer = client.get(reverse("kite-callback"), back)
+
+    assert "belongs to XX0000" in said(answer)
+    assert current_credential(account_id=account.pk).token_expires_at is None
+
+
+def test_a_callback_nobody_asked_for_is_refused(client: Client, operator: User) -> None:
+    client.force_login(operator)
+
+    answer = client.get(reverse("kite-callback"), {"request_token": "x", "status": "success", "account": "forged"})
+
+    assert "does not belong to a login begun here" in said(answer)
+
+
+def test_a_callback_begun_by_somebody_else_is_refused(
+    client: Client, broker: SandboxServer, keyed_account: Make, operator: User
+) -> None:
+    account = keyed_account()
+    client.force_login(operator)
+    back = to_the_broker_and_back(client, broker, account)
+    client.force_login(UserFactory(role=User.Role.OPERATOR, every_account=True, is_staff=True))
+
+    answer = client.get(reverse("kite-callback"), back)
+
+    assert "begun by somebody else" in said(answer)
+    assert current_credential(account_id=account.pk).version == 1
+
+
+def test_a_login_that_was_cancelled_at_the_broker_is_told(
+    client: Client, broker: SandboxServer, keyed_account: Make, operator: User
+) -> None:
+    account = keyed_account()
+    client.force_login(operator)
+    back = {**to_the_broker_and_back(client, broker, account), "status": "cancelled"}
+
+    answer = client.get(reverse("kite-callback"), back)
+
+    assert "no success" in said(answer)
+    assert current_credential(account_id=account.pk).version == 1
+
+
+def test_a_broker_that_is_down_is_told(
+    client: Client, broker: SandboxServer, keyed_account: Make, operator: User
+) -> None:
+    account = keyed_account()
+    client.force_login(operator)
+    back = to_the_broker_and_back(client, broker, account)
+    broker.fault("http_5xx", route="session.create")
+
+    answer = client.get(reverse("kite-callback"), back)
+
+    assert answer["Location"] == reverse("desk")
+    assert said(answer)
+    assert current_credential(account_id=account.pk).version == 1
+
+
+def test_an_account_without_a_key_is_told(client: Client, operator: User) -> None:
+    account = BrokerAccountFactory()
+    client.force_login(operator)
+
+    answer = client.get(reverse("kite-login", args=[account.label]))
+
+    assert "no API key" in said(answer)
+
+
+@pytest.mark.parametrize("page", ["kite-login", "kite-callback"])
+def test_people_off_the_staff_are_sent_to_sign_in(client: Client, page: str) -> None:
+    client.force_login(UserFactory(role=User.Role.OPERATOR, every_account=True))
+
+    answer = client.get(reverse(page, args=["one"] if page == "kite-login" else []))
+
+    assert answer["Location"].startswith(reverse("admin:login"))
+
+
+def test_a_viewer_logs_nobody_in(client: Client, keyed_account: Make) -> None:
+    account = keyed_account()
+    client.force_login(UserFactory(role=User.Role.VIEWER, every_account=True, is_staff=True))
+
+    answer = client.get(reverse("kite-login", args=[account.label]))
+
+    assert answer["Location"] == reverse("desk")
+    assert "ops:write" in said(answer)
+
+
+def test_an_operator_logs_in_only_accounts_in_sight(client: Client, keyed_account: Make) -> None:
+    account = keyed_account()
+    client.force_login(UserFactory(role=User.Role.OPERATOR, is_staff=True))
+
+    answer = client.get(reverse("kite-login", args=[account.label]))
+
+    assert answer["Location"] == reverse("desk")
