@@ -22,14 +22,14 @@ def read(*, now: datetime) -> Greeks:
     """Return one line a live chain, soonest expiry first."""
     bus = sync_bus()
     try:
-        blobs = {key: bus.get_blob(key.blob) for key in _keys(trading_day(now), int(now.timestamp()) // 60)}
+        blobs = {key: bus.get_blob(key.blob) for key in keys_of_minute(trading_day(now), int(now.timestamp()) // 60)}
     except FeedDown:
         return Greeks(chains=(), note=NO_BUS)
     return Greeks(chains=tuple(_line(key, blob) for key, blob in blobs.items()), note=NONE_LIVE)
 
 
 @lru_cache(maxsize=1)
-def _keys(day: date, _minute: int) -> tuple[ChainKey, ...]:
+def keys_of_minute(day: date, _minute: int) -> tuple[ChainKey, ...]:
     """The list changes once a day; it is read once a minute."""
     settings = {row.underlying: row for row in ChainSetting.objects.filter(enabled=True)}
     options = listed().filter(name__in=settings, instrument_type__in=["CE", "PE"], expiry__gte=day)
