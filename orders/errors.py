@@ -1,5 +1,7 @@
 """Errors of the order path that a caller can act on."""
 
+from typing import ClassVar
+
 from accounts.errors import PlatformError
 
 
@@ -8,7 +10,7 @@ class OrdersError(PlatformError):
 
     code = "order_error"
     status = 422
-    outcome = "not_sent"
+    outcome: ClassVar[str | None] = "not_sent"
 
 
 class OrderUnknown(OrdersError):

@@ -1,0 +1,118 @@
+"""A desk with one account at the sandbox."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis import Redis
+
+from accounts import credentials
+from accounts.models import BrokerAccount
+from accounts.queries import Principal
+from accounts.sessions import Sessions
+from market_data.models import Instrument
+from orders import execution, intake
+from orders.models import Order
+from tests.factories import BrokerAccountFactory, principal
+from tests.market_data.factories import InstrumentFactory
+from tests.orders.clocks import MovedClock
+from tests.sandbox_server import SandboxServer
+from ticker_site.celery import app  # noqa: F401 (tasks are enqueued into the test's own Valkey)
+
+KEY = "NSE:INFY"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """An account of a sandbox user, logged in, and what is needed to trade on it."""
+
+    sandbox: SandboxServer
+    account: BrokerAccount
+    instrument: Instrument
+    principal: Principal
+    sessions: Sessions
+    clock: MovedClock
+
+    @property
+    def last_price(self) -> float:
+        """The exchange's last price of the instrument."""
+        return float(self.sandbox.book(KEY)["last_price"])
+
+    def price(self, percent: int) -> Decimal:
+        """Return a price so far from the last one, on the tick."""
+        return Decimal(str(round(self.last_price * (100 + percent) / 100, 1)))
+
+    def wanted(self, **values: Any) -> intake.Wanted:
+        """Return a market order to buy one share, changed by `values`."""
+        fields: dict[str, Any] = {
+            "account": self.account.label,
+            "exchange": "NSE",
+            "tradingsymbol": "INFY",
+            "transaction_type": "BUY",
+            "order_type": "MARKET",
+            "product": "CNC",
+            "quantity": 1,
+            "allow_duplicate": True,
+        }
+        return intake.Wanted(**{**fields, **values})
+
+    def place(self, key: str = "", **values: Any) -> Order:
+        """Take an order in."""
+        return intake.place(
+            principal=self.principal,
+            wanted=self.wanted(**values),
+            idempotency_key=key or str(uuid4()),
+            sessions=self.sessions,
+            now=datetime.now(UTC),
+        ).order
+
+    def submit(self, order: Order) -> float | None:
+        """Carry the order as a worker does, and look at it again."""
+        again = execution.submit(order_id=order.pk, sessions=self.sessions, clock=self.clock)
+        order.refresh_from_db()
+        return again
+
+    def patient(self, **values: Any) -> Order:
+        """Place and submit a limit order that rests far below the market."""
+        order = self.place(order_type="LIMIT", price=self.price(-5), **values)
+        self.submit(order)
+        return order
+
+
+def log_in(account: BrokerAccount, exchange: SandboxServer, user: int) -> None:
+    """Give the account a live token of a sandbox user."""
+    token = exchange.login(user)
+    credentials.complete_login(account_id=account.pk, request_token=token, actor="test", now=datetime.now(UTC))
+
+
+@pytest.fixture
+def desk(
+    sandbox: SandboxServer,
+    settings: Any,
+    clean_redis: Redis,
+    transactional_db: None,
+) -> Desk:
+    """Return a desk with one logged-in account and one share."""
+    settings.KITE_REST_ROOT = sandbox.rest_root
+    settings.KITE_WS_ROOT = sandbox.ws_root
+    sandbox.settings(limits=False)
+    user = sandbox.user(0)
+    account = BrokerAccountFactory(label=user.user_id.lower(), broker_user_id=user.user_id)
+    now = datetime.now(UTC)
+    credentials.rotate(
+        account_id=account.pk, api_key=user.api_key, api_secret=user.api_secret, actor="test", reason="first", now=now
+    )
+    log_in(account, sandbox, 0)
+    book = sandbox.book(KEY)
+    instrument = InstrumentFactory(tradingsymbol="INFY", instrument_token=book["instrument_token"], tick_size="0.1")
+    return Desk(
+        sandbox=sandbox,
+        account=account,
+        instrument=instrument,
+        principal=principal(),
+        sessions=Sessions(),
+        clock=MovedClock(),
+    )
