@@ -126,7 +126,10 @@ def _principal(request: HttpRequest, scope: str) -> Principal:
 class DeskConsumer(AsyncWebsocketConsumer):
     """Sends the state once, then what changed, each second; a slow reader gets fewer and larger changes."""
 
-    teller: asyncio.Task[None] | None = None
+    def __init__(self, *args: Any, recheck_seconds: float = RECHECK_SECONDS, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._recheck_seconds = recheck_seconds
+        self._teller: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         """Let in who may read, before anything is accepted."""
@@ -137,12 +140,12 @@ class DeskConsumer(AsyncWebsocketConsumer):
             await self.close(code=FORBIDDEN)
             return
         await self.accept()
-        self.teller = asyncio.create_task(self._tell(principal))
+        self._teller = asyncio.create_task(self._tell(principal))
 
     async def disconnect(self, code: int) -> None:
         """Stop telling."""
-        if self.teller is not None:
-            self.teller.cancel()
+        if self._teller is not None:
+            self._teller.cancel()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Ignore what a Desk says: its verbs are POST requests."""
@@ -171,7 +174,7 @@ class DeskConsumer(AsyncWebsocketConsumer):
             await self.send(text_data=orjson.dumps(frame).decode())
             told = seen
             await asyncio.sleep(PERIOD_SECONDS)
-            if clock() - checked > RECHECK_SECONDS:
+            if clock() - checked > self._recheck_seconds:
                 checked = clock()
                 try:
                     principal = await self._authenticate()
