@@ -76,6 +76,7 @@ class Rules:
     parity_strikes: int = 6
     parity_least: int = 4
     parity_disagreement: float = 0.0005
+    kept_seconds: float = 900.0
 
 
 DEFAULT_RULES = Rules()
@@ -105,11 +106,12 @@ class Quotes:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """A forward read off put-call parity; dispersion is the median distance from it in rupees."""
+    """A forward read off put-call parity; dispersion is the median distance from it, age that of the oldest quote."""
 
     value: float
     dispersion: float
     strikes: int
+    age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,6 @@ class ForwardInputs:
     same_expiry: Future | None = None
     nearest: Future | None = None
     parity: Parity | None = None
-    parity_age: float = 0.0
     kept: float | None = None
     kept_age: float = 0.0
 
@@ -183,6 +184,7 @@ def parity_forward(  # noqa: PLR0913 (columns of one chain)
     strike: Floats,
     call: Floats,
     put: Floats,
+    age: Floats,
     spot: float,
     years: float,
     rate: float,
@@ -190,8 +192,8 @@ def parity_forward(  # noqa: PLR0913 (columns of one chain)
 ) -> Parity | None:
     """Return the median of K + exp(rT)(C - P) over the quoted strikes nearest the spot, None when too few are quoted.
 
-    `call` and `put` are narrow mids aligned with `strike`, NaN elsewhere. Without a spot the strikes with the closest
-    call and put stand in for it.
+    `call` and `put` are narrow mids aligned with `strike`, NaN elsewhere, `age` that of the older of the two. Without a
+    spot the strikes with the closest call and put stand in for it.
     """
     usable = np.flatnonzero(np.isfinite(call) & np.isfinite(put))
     if len(usable) < rules.parity_least:
@@ -200,7 +202,12 @@ def parity_forward(  # noqa: PLR0913 (columns of one chain)
     nearest = usable[np.argsort(distance[usable], kind="stable")][: rules.parity_strikes]
     implied = strike[nearest] + np.exp(rate * years) * (call[nearest] - put[nearest])
     middle = float(np.median(implied))
-    return Parity(value=middle, dispersion=float(np.median(np.abs(implied - middle))), strikes=len(nearest))
+    return Parity(
+        value=middle,
+        dispersion=float(np.median(np.abs(implied - middle))),
+        strikes=len(nearest),
+        age=float(np.max(age[nearest])),
+    )
 
 
 def choose_forward(*, inputs: ForwardInputs, rules: Rules = DEFAULT_RULES) -> Forward:
@@ -211,9 +218,8 @@ def choose_forward(*, inputs: ForwardInputs, rules: Rules = DEFAULT_RULES) -> Fo
     if inputs.same_expiry is not None and _live(inputs.same_expiry, rules):
         return Forward(inputs.same_expiry.price, ForwardSource.FUTURE, inputs.same_expiry.age)
     if inputs.parity is not None and agrees(parity=inputs.parity, rules=rules):
-        old = int(Flag.STALE_FORWARD) if inputs.parity_age > rules.forward_seconds else 0
-        return Forward(inputs.parity.value, ForwardSource.PARITY, inputs.parity_age, old)
-    if has_spot and inputs.kept is not None:
+        return Forward(inputs.parity.value, ForwardSource.PARITY, inputs.parity.age)
+    if has_spot and inputs.kept is not None and inputs.kept_age <= rules.kept_seconds:
         return Forward(inputs.kept * spot, ForwardSource.KEPT_PARITY, inputs.kept_age, Flag.STALE_FORWARD)
     if has_spot and inputs.nearest is not None and _live(inputs.nearest, rules):
         carry = np.log(inputs.nearest.price / spot) / inputs.nearest.years

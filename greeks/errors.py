@@ -1,22 +1,24 @@
 """What can go wrong when a chain is asked for, named by what the caller must do."""
 
+from accounts.errors import PlatformError
 
-class GreeksError(Exception):
+
+class GreeksError(PlatformError):
     """Base of this app's errors."""
 
     code = "greeks_error"
-    status = 500
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
 
 
 class InvalidChain(GreeksError):
     """The request does not name a chain; correct it."""
 
     code = "invalid_chain"
-    status = 400
+
+
+class InvalidMessage(GreeksError):
+    """A client of the chain socket sent something that cannot be done; correct it."""
+
+    code = "invalid_message"
 
 
 class UnknownChain(GreeksError):
@@ -27,10 +29,11 @@ class UnknownChain(GreeksError):
 
 
 class ChainNotReady(GreeksError):
-    """The chain is live and has not been computed yet; ask again."""
+    """The chain is live and was not computed yet; ask again."""
 
     code = "chain_not_ready"
     status = 503
+    retryable = True
 
 
 class NotEnoughQuotes(GreeksError):
@@ -38,3 +41,18 @@ class NotEnoughQuotes(GreeksError):
 
     code = "not_enough_quotes"
     status = 409
+
+
+class NoRate(GreeksError):
+    """No interest rate is in force on the day; enter one in the admin."""
+
+    code = "no_rate"
+    status = 409
+
+
+class BadChainBlob(GreeksError):
+    """Stored bytes are not a chain this version can read; they are replaced at the next computation."""
+
+    code = "bad_chain_blob"
+    status = 503
+    retryable = True

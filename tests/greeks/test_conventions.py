@@ -98,8 +98,7 @@ INPUTS = ForwardInputs(
     rate=0.065,
     same_expiry=Future(24_120.0, 0.1, 1.0),
     nearest=Future(24_060.0, 0.05, 2.0),
-    parity=Parity(24_115.0, 3.0, 6),
-    parity_age=0.3,
+    parity=Parity(24_115.0, 3.0, 6, 0.3),
 )
 
 
@@ -113,18 +112,18 @@ def test_an_old_future_gives_way_to_parity() -> None:
     assert choose_forward(inputs=old) == Forward(24_115.0, ForwardSource.PARITY, 0.3)
 
 
-def test_parity_of_old_quotes_is_stale() -> None:
-    old = replace(INPUTS, same_expiry=None, parity_age=90.0)
-
-    assert choose_forward(inputs=old).flags == Flag.STALE_FORWARD
-
-
 def test_parity_that_disagrees_gives_way_to_the_last_good_one() -> None:
     torn = replace(INPUTS, same_expiry=None, parity=Parity(24_115.0, 13.0, 6), kept=1.005, kept_age=20.0)
 
     assert choose_forward(inputs=torn) == Forward(
         pytest.approx(24_120.0), ForwardSource.KEPT_PARITY, 20.0, Flag.STALE_FORWARD
     )
+
+
+def test_the_last_good_parity_is_not_kept_for_ever() -> None:
+    torn = replace(INPUTS, same_expiry=None, parity=None, kept=1.005, kept_age=901.0)
+
+    assert choose_forward(inputs=torn).source is ForwardSource.CARRY
 
 
 def test_another_future_lends_its_carry() -> None:
@@ -171,10 +170,22 @@ def chain_mids(*, forward: float = 24_100.0, years: float = 0.1, rate: float = 0
     return strike, call, put
 
 
+def parity_of(strike: np.ndarray, call: np.ndarray, put: np.ndarray, *, spot: float = 24_000.0) -> Parity | None:
+    age = np.abs(strike - 24_000.0) / 100.0
+    return parity_forward(strike=strike, call=call, put=put, age=age, spot=spot, years=0.1, rate=0.065)
+
+
+def test_parity_is_as_old_as_its_oldest_quote() -> None:
+    found = parity_of(*chain_mids())
+
+    assert found is not None
+    assert found.age == 1.5
+
+
 def test_parity_recovers_the_forward() -> None:
     strike, call, put = chain_mids()
 
-    found = parity_forward(strike=strike, call=call, put=put, spot=24_000.0, years=0.1, rate=0.065)
+    found = parity_of(strike, call, put)
 
     assert found is not None
     assert found.value == pytest.approx(24_100.0, abs=1e-9)
@@ -186,7 +197,7 @@ def test_parity_survives_one_wrong_quote() -> None:
     strike, call, put = chain_mids()
     call[np.searchsorted(strike, 24_000.0)] += 400.0
 
-    found = parity_forward(strike=strike, call=call, put=put, spot=24_000.0, years=0.1, rate=0.065)
+    found = parity_of(strike, call, put)
 
     assert found is not None
     assert found.value == pytest.approx(24_100.0, abs=1e-9)
@@ -197,7 +208,7 @@ def test_parity_reads_only_the_strikes_nearest_the_spot() -> None:
     far = np.abs(strike - 24_000.0) > 200.0
     call[far] = 1.0
 
-    found = parity_forward(strike=strike, call=call, put=put, spot=24_000.0, years=0.1, rate=0.065)
+    found = parity_of(strike, call, put)
 
     assert found is not None
     assert found.value == pytest.approx(24_100.0, abs=1e-9)
@@ -207,7 +218,7 @@ def test_parity_finds_its_centre_without_a_spot() -> None:
     strike, call, put = chain_mids()
     call[np.abs(strike - 24_100.0) > 200.0] += 900.0
 
-    found = parity_forward(strike=strike, call=call, put=put, spot=float("nan"), years=0.1, rate=0.065)
+    found = parity_of(strike, call, put, spot=float("nan"))
 
     assert found is not None
     assert found.value == pytest.approx(24_100.0, abs=1e-9)
@@ -217,7 +228,7 @@ def test_three_quoted_strikes_are_too_few_for_parity() -> None:
     strike, call, put = chain_mids()
     call[3:] = np.nan
 
-    assert parity_forward(strike=strike, call=call, put=put, spot=24_000.0, years=0.1, rate=0.065) is None
+    assert parity_of(strike, call, put) is None
 
 
 def one_quote(**changes: float) -> Quotes:

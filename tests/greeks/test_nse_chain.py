@@ -65,7 +65,9 @@ def call_put_gaps(chain: NseChain, expiry: date, *, on_spot: bool = False) -> Fl
     quotes = {sign: side_quotes(chain, expiry, strike, sign) for sign in (1.0, -1.0)}
     t = calendar_years(now=chain.taken_at, expires_at=expiry_instant(expiry=expiry, exchange="NFO"))
     call, put = (narrow_mids(quotes=quotes[sign]) for sign in (1.0, -1.0))
-    parity = parity_forward(strike=strike, call=call, put=put, spot=chain.spot, years=t, rate=RATE)
+    parity = parity_forward(
+        strike=strike, call=call, put=put, age=np.zeros(len(strike)), spot=chain.spot, years=t, rate=RATE
+    )
     if parity is None or not agrees(parity=parity):
         return np.array([])
     forward = chain.spot if on_spot else parity.value

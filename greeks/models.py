@@ -1,0 +1,78 @@
+"""Which chains are live, and the dated rates they are valued with, as rows."""
+
+from typing import ClassVar
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from greeks.conventions import EXPIRY_TIMES, Profile
+
+
+class ChainSetting(models.Model):
+    """One underlying whose chains are computed live."""
+
+    underlying = models.CharField(max_length=40, unique=True, help_text="As the instruments dump spells it: NIFTY")
+    exchange = models.CharField(max_length=10, choices=[(name, name) for name in EXPIRY_TIMES], default="NFO")
+    index_exchange = models.CharField(max_length=10, default="NSE")
+    index_symbol = models.CharField(max_length=80, help_text="What prices the underlying: NIFTY 50")
+    enabled = models.BooleanField(default=True)
+    expiries = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1), MaxValueValidator(24)])
+    strikes_each_side = models.PositiveSmallIntegerField(
+        default=40, help_text="Strikes streamed above and below the spot; 0 means all"
+    )
+    profile = models.CharField(
+        max_length=12, choices=[(profile.value, profile.value) for profile in Profile], default=Profile.FWD_CAL.value
+    )
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(expiries__gte=1), name="chain_has_expiries"),
+            models.CheckConstraint(
+                condition=Q(exchange__in=sorted(EXPIRY_TIMES)), name="chain_exchange_has_expiry_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(profile__in=[profile.value for profile in Profile]), name="chain_profile_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.underlying
+
+
+class RateSetting(models.Model):
+    """The continuous annual interest rate in force from a day on, for discounting and rho."""
+
+    effective_date = models.DateField(unique=True)
+    rate = models.DecimalField(max_digits=7, decimal_places=6, help_text="A fraction: 0.065 is 6.5 %")
+    source = models.CharField(max_length=120, help_text="Where it was read: RBI 91-day treasury bill")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(rate__gt=-0.05, rate__lt=0.5), name="rate_is_a_fraction"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rate} from {self.effective_date}"
+
+
+class DividendSetting(models.Model):
+    """The continuous dividend yield of an underlying from a day on; used when the forward must be made from spot."""
+
+    underlying = models.CharField(max_length=40)
+    effective_date = models.DateField()
+    annual_yield = models.DecimalField(max_digits=7, decimal_places=6, help_text="A fraction: 0.012 is 1.2 %")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["underlying", "effective_date"], name="dividend_once_a_day"),
+            models.CheckConstraint(
+                condition=Q(annual_yield__gte=0, annual_yield__lt=0.5), name="dividend_is_a_fraction"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.underlying} {self.annual_yield} from {self.effective_date}"

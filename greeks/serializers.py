@@ -1,0 +1,256 @@
+"""Chains as documents: every value with its source, its age and, where there is none, the reason."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from rest_framework import serializers
+
+from greeks.analytics import SIGN_ASSUMPTION
+from greeks.conventions import ForwardSource, PriceSource
+from greeks.kernel import Flag
+from greeks.smile import Fit, Skew
+from greeks.store import Chain, Rows
+from greeks.summary import SmilePoints, Summary
+
+UNITS: Final[Mapping[str, str]] = {
+    "iv": "fraction",
+    "delta": "per rupee of the delta_basis",
+    "gamma": "per rupee squared",
+    "theta": "rupees per calendar day",
+    "vega": "rupees per volatility point",
+    "rho": "rupees per percentage point",
+    "vanna": "delta per volatility point",
+    "charm": "delta per calendar day",
+    "vomma": "vega per volatility point",
+    "oi": "units",
+    "volume": "units",
+}
+DECIMALS: Final[Mapping[str, int]] = {
+    "price": 4,
+    "bid": 4,
+    "ask": 4,
+    "last": 4,
+    "close": 4,
+    "intrinsic": 4,
+    "time_value": 4,
+    "iv": 6,
+    "delta": 6,
+    "gamma": 9,
+    "theta": 4,
+    "vega": 4,
+    "rho": 4,
+    "vanna": 6,
+    "charm": 6,
+    "vomma": 6,
+}
+SIDES: Final[Mapping[int, str]] = {1: "CE", -1: "PE"}
+
+
+class ChainHeadSerializer(serializers.Serializer[Any]):
+    """One live chain in the list."""
+
+    chain = serializers.CharField()
+    underlying = serializers.CharField()
+    expiry = serializers.DateField()
+    exchange = serializers.CharField()
+    profile = serializers.CharField()
+    sequence = serializers.IntegerField()
+    as_of = serializers.DateTimeField()
+    age_seconds = serializers.FloatField()
+    lot_size = serializers.IntegerField()
+    options = serializers.IntegerField()
+    expires_at = serializers.DateTimeField()
+    years = serializers.FloatField()
+    rate = serializers.FloatField()
+    delta_basis = serializers.ChoiceField(["forward", "spot"])
+    spot = serializers.DictField()
+    forward = serializers.DictField()
+
+
+class ChainListSerializer(serializers.Serializer[Any]):
+    """Every live chain."""
+
+    results = ChainHeadSerializer(many=True)
+
+
+class LegSerializer(serializers.Serializer[Any]):
+    """One option; null values are explained by `flags`."""
+
+    instrument_token = serializers.IntegerField()
+    tradingsymbol = serializers.CharField()
+    price = serializers.FloatField(allow_null=True)
+    price_source = serializers.CharField()
+    price_age_seconds = serializers.FloatField(allow_null=True)
+    bid = serializers.FloatField(allow_null=True)
+    ask = serializers.FloatField(allow_null=True)
+    last = serializers.FloatField(allow_null=True)
+    close = serializers.FloatField(allow_null=True)
+    oi = serializers.IntegerField()
+    volume = serializers.IntegerField()
+    iv = serializers.FloatField(allow_null=True)
+    delta = serializers.FloatField(allow_null=True)
+    gamma = serializers.FloatField(allow_null=True)
+    theta = serializers.FloatField(allow_null=True)
+    vega = serializers.FloatField(allow_null=True)
+    rho = serializers.FloatField(allow_null=True)
+    vanna = serializers.FloatField(allow_null=True)
+    charm = serializers.FloatField(allow_null=True)
+    vomma = serializers.FloatField(allow_null=True)
+    intrinsic = serializers.FloatField(allow_null=True)
+    time_value = serializers.FloatField(allow_null=True)
+    flags = serializers.ListField(child=serializers.CharField())
+
+
+class StrikeSerializer(serializers.Serializer[Any]):
+    """The call and the put of one strike."""
+
+    strike = serializers.FloatField()
+    call = LegSerializer(allow_null=True)
+    put = LegSerializer(allow_null=True)
+
+
+class ChainSerializer(ChainHeadSerializer):
+    """One chain with every option and what it says as a whole."""
+
+    units = serializers.DictField()
+    analytics = serializers.DictField()
+    strikes = StrikeSerializer(many=True)
+
+
+def head_document(*, chain: Chain, now: datetime) -> dict[str, Any]:
+    """Return a chain's header as clients see it."""
+    return {
+        "chain": str(chain.key),
+        "underlying": chain.key.underlying,
+        "expiry": chain.key.expiry.isoformat(),
+        "exchange": chain.header["exchange"].decode(),
+        "profile": chain.profile.value,
+        "sequence": chain.sequence,
+        "as_of": chain.as_of.isoformat(),
+        "age_seconds": _age(chain.value("as_of"), now),
+        "lot_size": int(chain.header["lot_size"]),
+        "options": int(chain.header["rows"]),
+        "expires_at": chain.expires_at.isoformat(),
+        "years": chain.value("years"),
+        "rate": chain.value("rate"),
+        "delta_basis": "spot" if chain.profile.on_spot else "forward",
+        "spot": {"value": _number(chain.value("spot"), 4), "age_seconds": _age(chain.value("spot_at"), now)},
+        "forward": _forward_document(chain, now),
+    }
+
+
+def chain_document(*, chain: Chain, summary: Summary, now: datetime) -> dict[str, Any]:
+    """Return the whole chain, a call and a put a strike."""
+    columns = columns_document(rows=chain.rows)
+    ages = [_age(stamp, now) for stamp in chain.rows["price_at"].tolist()]
+    by_strike: dict[float, dict[str, Any]] = {}
+    for row, symbol in enumerate(chain.symbols):
+        leg = {name: values[row] for name, values in columns.items() if name not in {"strike", "side", "price_at"}}
+        leg |= {"tradingsymbol": symbol, "price_age_seconds": ages[row]}
+        strike = columns["strike"][row]
+        entry = by_strike.setdefault(strike, {"strike": strike, "call": None, "put": None})
+        entry["call" if columns["side"][row] == "CE" else "put"] = leg
+    return {
+        **head_document(chain=chain, now=now),
+        "units": dict(UNITS),
+        "analytics": summary_document(summary=summary),
+        "strikes": [by_strike[strike] for strike in sorted(by_strike)],
+    }
+
+
+def columns_document(*, rows: Rows) -> dict[str, list[Any]]:
+    """Return rows as one list a column, null where there is no value."""
+    return {
+        "instrument_token": rows["instrument_token"].tolist(),
+        "strike": rows["strike"].tolist(),
+        "side": [SIDES[sign] for sign in rows["sign"].tolist()],
+        "price_source": [PriceSource(code).name.lower() for code in rows["price_source"].tolist()],
+        "price_at": _numbers(rows["price_at"], 3),
+        **{name: _numbers(rows[name], decimals) for name, decimals in DECIMALS.items()},
+        "oi": rows["oi"].tolist(),
+        "volume": rows["volume"].tolist(),
+        "flags": [reasons(bits) for bits in rows["flags"].tolist()],
+    }
+
+
+def reasons(bits: int) -> list[str]:
+    """Return the names of the flags in a bit set."""
+    return [str(flag.name).lower() for flag in Flag if bits & flag]
+
+
+def summary_document(*, summary: Summary) -> dict[str, Any]:
+    """Return a chain's numbers as clients see them."""
+    return {
+        "priced": summary.priced,
+        "unpriced": summary.unpriced,
+        "atm_iv": _number(summary.atm_iv, 6),
+        "max_pain": _number(summary.max_pain, 2),
+        "put_call_ratio": {
+            "open_interest": _number(summary.ratios.open_interest, 4),
+            "volume": _number(summary.ratios.volume, 4),
+        },
+        "straddle": {
+            "strike": _number(summary.straddle.strike, 2),
+            "price": _number(summary.straddle.price, 2),
+        },
+        "expected_move": _number(summary.straddle.expected_move, 2),
+        "gamma_exposure": {
+            "rupees_per_percent": _number(summary.exposure.rupees_per_percent, 2),
+            "units_per_rupee": _number(summary.exposure.units_per_rupee, 4),
+            "zero_gamma": _number(summary.exposure.zero_gamma, 2),
+            "unpriced": summary.exposure.unpriced,
+            "sign_assumption": SIGN_ASSUMPTION,
+        },
+    }
+
+
+def smile_document(*, points: SmilePoints, fit: Fit, skew: Skew, years: float) -> dict[str, Any]:
+    """Return the smile's points beside the slice fitted through them."""
+    svi = fit.svi
+    return {
+        "points": {
+            "strike": points.strike.tolist(),
+            "log_moneyness": _numbers(points.k, 6),
+            "iv": _numbers(points.iv, 6),
+            "fitted_iv": _numbers(svi.volatility(k=points.k, t=years), 6),
+        },
+        "svi": {"a": svi.a, "b": svi.b, "rho": svi.rho, "m": svi.m, "sigma": svi.sigma},
+        "rmse_points": _number(fit.rmse_points, 4),
+        "worst_points": _number(fit.worst_points, 4),
+        "butterfly_free": fit.butterfly_free,
+        "skew": {
+            "atm_iv": _number(skew.atm, 6),
+            "call_25_delta_iv": _number(skew.call, 6),
+            "put_25_delta_iv": _number(skew.put, 6),
+            "risk_reversal": _number(skew.risk_reversal, 6),
+            "butterfly": _number(skew.butterfly, 6),
+            "slope": _number(skew.slope, 6),
+        },
+    }
+
+
+def _forward_document(chain: Chain, now: datetime) -> dict[str, Any]:
+    return {
+        "value": _number(chain.value("forward"), 4),
+        "source": ForwardSource(int(chain.header["forward_source"])).name.lower(),
+        "age_seconds": _age(chain.value("forward_at"), now),
+        "flags": reasons(int(chain.header["forward_flags"])),
+        "parity_strikes": int(chain.header["parity_strikes"]),
+        "parity_dispersion": _number(chain.value("parity_dispersion"), 4),
+    }
+
+
+def _numbers(values: npt.NDArray[Any], decimals: int) -> list[float | None]:
+    exact = np.round(np.asarray(values, np.float64), decimals)
+    return [value if known else None for value, known in zip(exact.tolist(), np.isfinite(exact).tolist(), strict=True)]
+
+
+def _number(value: float, decimals: int) -> float | None:
+    return round(value, decimals) if np.isfinite(value) else None
+
+
+def _age(stamp: float, now: datetime) -> float | None:
+    return round(max(now.timestamp() - stamp, 0.0), 3) if np.isfinite(stamp) else None

@@ -1,0 +1,21 @@
+"""The beat of the live chains."""
+
+import structlog
+from celery import shared_task
+from django.db import transaction
+from django.utils import timezone
+
+from greeks import chains, queries
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task
+def recompute_chains(**_: object) -> None:
+    """Value every live chain once, unless another worker is at it."""
+    with transaction.atomic():
+        if not queries.take_lease():
+            log.info("greeks.recompute.lease_held")
+            return
+        report = chains.engine().recompute(now=timezone.now())
+    log.debug("greeks.recompute.done", chains=report.chains, options=report.options, solved=report.solved)
