@@ -12,12 +12,11 @@ from accounts.authentication import issue_api_key
 from accounts.models import ApiKey, BrokerAccount, User
 from accounts.queries import READING, current_credential, login_for, streaming_logins
 from accounts.sessions import Sessions
-from greeks.models import ChainSetting, RateSetting
 from kite.errors import SessionExpired
 from kite.types import Mode
 from market_data.catalogue import SyncReport, sync
 from market_data.models import Instrument, Subscription
-from market_data.queries import INDICES, chain_instruments, expiries, futures, index_instrument, listed
+from market_data.queries import chain_instruments, expiries, futures, index_instrument, listed
 from market_data.subscriptions import wish
 from ops.login_walk import walk
 from ops.stack.installation import write_private
@@ -33,8 +32,6 @@ KEY_SPARE = timedelta(days=1)
 CHAINS = ("NIFTY", "BANKNIFTY")
 STRIKES_EACH_SIDE = 20
 STREAMED = 500
-# An annual rate in the range of Indian treasury bills; the admin says what it is today.
-FIRST_RATE = Decimal("0.055")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +140,17 @@ def _indices() -> list[Instrument]:
 
 def _derivatives(*, sessions: Sessions, now: datetime) -> list[Instrument]:
     found: list[Instrument] = []
-    client = sessions.client(streaming_logins(now=now)[0])
-    for name in CHAINS:
-        index = index_instrument(name)
-        spot = client.ltp([str(index)])[str(index)].last_price
+    indices = {name: str(index_instrument(name)) for name in CHAINS}
+    spots = sessions.client(streaming_logins(now=now)[0]).ltp(indices.values())
+    for name, index in indices.items():
         nearest = next((expiry for expiry in expiries(name=name) if expiry >= trading_day(now)), None)
         found += futures(name=name)[:2]
         if nearest is not None:
-            found += around(rows=chain_instruments(name=name, expiry=nearest), spot=spot, each_side=STRIKES_EACH_SIDE)
+            found += around(
+                rows=chain_instruments(name=name, expiry=nearest),
+                spot=spots[index].last_price,
+                each_side=STRIKES_EACH_SIDE,
+            )
     return found
 
 
@@ -168,19 +168,6 @@ def _shares(count: int) -> Iterable[Instrument]:
     first = list(shares.filter(tradingsymbol__in=with_futures).order_by("tradingsymbol")[: max(0, count)])
     others = shares.exclude(pk__in=[row.pk for row in first]).order_by("tradingsymbol")
     return [*first, *others[: max(0, count - len(first))]]
-
-
-def ensure_chains(*, now: datetime) -> int:
-    """Make the chains live and give them a rate, where nobody has; return how many underlyings are live."""
-    for name in CHAINS:
-        exchange, symbol = INDICES[name]
-        ChainSetting.objects.get_or_create(
-            underlying=name, defaults={"index_exchange": exchange, "index_symbol": symbol, "expiries": 1}
-        )
-    day = trading_day(now)
-    if not RateSetting.objects.filter(effective_date__lte=day).exists():
-        RateSetting.objects.create(effective_date=day, rate=FIRST_RATE, source="first start: set the 91-day bill's")
-    return ChainSetting.objects.filter(enabled=True).count()
 
 
 def ensure_key(*, path: Path, admin: User, account: str, now: datetime) -> bool:

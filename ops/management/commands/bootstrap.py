@@ -81,8 +81,6 @@ class Command(BaseCommand):
         with self._step("subscriptions") as note:
             counts = bootstrap.ensure_wishes(sessions=sessions, now=timezone.now())
             note.append(", ".join(f"{count} {mode}" for mode, count in counts.items()))
-        with self._step("option chains") as note:
-            note.append(f"{bootstrap.ensure_chains(now=timezone.now())} underlyings live")
 
     def _real_broker(self) -> str:
         if not BrokerAccount.objects.exists():
