@@ -14,6 +14,7 @@ from sandbox.clock import parse_jump
 from sandbox.control_actions import inject, move_price
 from sandbox.pipeline import SITE, json_response
 from sandbox.quotes import quote_row
+from sandbox.scenario import find_scenario, known_scenarios, play
 from sandbox.site import Site
 from sandbox.snapshot import state_row
 
@@ -123,6 +124,28 @@ async def say(site: Site, _request: web.Request, body: dict[str, object]) -> obj
     return {"sockets": len(site.streamer.connections)}
 
 
+async def list_scenarios(_site: Site, _request: web.Request, _body: dict[str, object]) -> object:
+    return [{"name": one.name, "title": one.title, "steps": len(one.steps)} for one in known_scenarios()]
+
+
+async def run_scenario(site: Site, request: web.Request, _body: dict[str, object]) -> object:
+    scenario = find_scenario(request.match_info["name"])
+    site.start(play(site, scenario))
+    return {"name": scenario.name, "steps": len(scenario.steps)}
+
+
+async def square_off(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
+    """Square off intraday positions now, as the broker does at the cut-off."""
+    site.trading_day.square_off()
+    return {"orders_accepted": site.exchange.accepted}
+
+
+async def release_amo(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
+    """Send every waiting AMO to the exchange now."""
+    site.trading_day.release_amo()
+    return {"orders_accepted": site.exchange.accepted}
+
+
 async def tick_all(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
     """Publish every instrument once, whatever moved."""
     site.streamer.broadcast(np.arange(len(site.universe), dtype=np.int64))
@@ -145,4 +168,8 @@ ACTIONS: tuple[tuple[str, str, Action], ...] = (
     ("GET", "/journal", show_journal),
     ("POST", "/users/{user_id}", change_user),
     ("POST", "/say", say),
+    ("POST", "/square_off", square_off),
+    ("POST", "/release_amo", release_amo),
+    ("GET", "/scenarios", list_scenarios),
+    ("POST", "/scenarios/{name}", run_scenario),
 )

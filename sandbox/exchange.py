@@ -68,6 +68,7 @@ class Exchange:
         self.followers: dict[str, Callable[[Order], None]] = {}
         self.touched: set[int] = set()
         self.accepted = 0
+        self.changes = 0
         self._sequence = itertools.count(1)
 
     def instrument(self, order: Order) -> Instrument:
@@ -187,6 +188,7 @@ class Exchange:
         self.notify(order, None)
 
     def notify(self, order: Order, status: Status | None) -> None:
+        self.changes += 1
         for listener in self.listeners:
             listener(order, status)
         if not order.is_open and (follow := self.followers.pop(order.order_id, None)):

@@ -8,6 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox.pipeline import SITE
+from sandbox.scenario import known_scenarios
 from sandbox.snapshot import last_orders, state_row
 
 PAGES = Path(__file__).parent / "pages"
@@ -29,6 +30,9 @@ async def show_page(request: web.Request) -> web.StreamResponse:
         "users": _table(USER_COLUMNS, state["users"]),
         "orders": _table(ORDER_COLUMNS, last_orders(site)),
         "faults": _table(FAULT_COLUMNS, state["faults"]),
+        "scenarios": "".join(
+            f'<button data-path="/scenarios/{one.name}">{html.escape(one.title)}</button>' for one in known_scenarios()
+        ),
     }
     for name, value in parts.items():
         text = text.replace("{{" + name + "}}", value)

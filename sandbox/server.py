@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from pathlib import Path
 
 from aiohttp import web
 
@@ -12,7 +13,9 @@ from sandbox.accounts import credentials, write_private
 from sandbox.app import build_app
 from sandbox.door import Door
 from sandbox.options import Options
+from sandbox.scenario import play, read_scenario
 from sandbox.site import Site
+from sandbox.state import SAVE_SECONDS, load, save
 
 
 async def serve(options: Options) -> None:
@@ -25,13 +28,31 @@ async def serve(options: Options) -> None:
     if options.credentials_file is not None:
         document = credentials(users=site.logins.users, http_root=site.http_root, control_key=site.control_key)
         write_private(options.credentials_file, document)
+    if options.state is not None:
+        load(site, options.state)
+        site.start(_keep_saved(site, options.state))
+    if options.scenario is not None:
+        site.start(play(site, read_scenario(options.scenario)))
     ticking = asyncio.create_task(site.run())
     sys.stdout.write(f"sandbox ready {site.http_root}\n")
     sys.stdout.flush()
     await _until_stopped(ticking)
     site.door.shut()
+    if options.state is not None:
+        save(site, options.state)
     await site.stop()
     await runner.cleanup()
+
+
+async def _keep_saved(site: Site, path: Path) -> None:
+    """Save the state every few seconds, so that a killed exchange loses little."""
+    saved = (0, 0)
+    while True:
+        await asyncio.sleep(SAVE_SECONDS)
+        current = (len(site.journal), site.exchange.changes)
+        if current != saved:
+            save(site, path)
+            saved = current
 
 
 async def _until_stopped(ticking: asyncio.Task[None]) -> None:

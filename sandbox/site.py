@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from datetime import date, datetime
 
 import numpy as np
@@ -67,6 +68,7 @@ class Site:
         self.door: Door | None = None
         self.day = start.date()
         self._shown_open: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._csv: dict[str, bytes] = {}
 
     def _universe(self, today: date) -> Universe:
@@ -120,6 +122,12 @@ class Site:
         row = update_row(order, app_id=user.app_id, status=status, checksum="")
         self.streamer.tell_order(user_id=order.user_id, row=row)
         self.postbacks.tell(order=order, status=status, user=user)
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Run something beside the requests; it ends with the exchange."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -179,6 +187,8 @@ class Site:
         return self._csv[exchange]
 
     async def stop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
         self.streamer.drop(user_id=None, code=1001)
         await self.postbacks.stop()
         self.journal.stop()

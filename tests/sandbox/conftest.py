@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 from kiteconnect import KiteConnect
 
-from tests.sandbox_server import SandboxServer
+from tests.sandbox_server import SandboxServer, sandbox, sandbox_server
+
+__all__ = ["sandbox", "sandbox_server"]
 
 
 @pytest.fixture(scope="session")
