@@ -100,12 +100,27 @@ class Decoded:
 
 
 @dataclass(slots=True)
+class _Run:
+    """Frames one after another whose packets all have one length, and the rows they fill."""
+
+    length: int
+    first: int
+    end: int
+    frames: list[tuple[bytes, int]] = field(default_factory=list)
+
+    def words(self) -> _Words:
+        framed = _FRAMED[self.length]
+        bodies = [np.frombuffer(frame, framed, count, _PREFIX)["words"] for frame, count in self.frames]
+        return (bodies[0] if len(bodies) == 1 else np.concatenate(bodies)).astype(np.uint32)
+
+
+@dataclass(slots=True)
 class _Parts:
     """Frames taken apart: those of one packet length as they are, the packets of all others by their offset."""
 
     total: int = 0
     truncated: int = 0
-    whole: list[tuple[bytes, int, int]] = field(default_factory=list)
+    runs: list[_Run] = field(default_factory=list)
     mixed: list[bytes] = field(default_factory=list)
     mixed_size: int = 0
     offsets: list[int] = field(default_factory=list)
@@ -116,14 +131,21 @@ class _Parts:
             return
         count = frame[0] << 8 | frame[1]
         if _is_uniform(frame, count):
-            self.whole.append((frame, self.total, self.total + count))
-            self.total += count
+            self._extend(frame, count)
             return
         found = self._walk(frame, count)
         self.places.append(range(self.total, self.total + found))
         self.total += found
         self.mixed.append(frame)
         self.mixed_size += len(frame)
+
+    def _extend(self, frame: bytes, count: int) -> None:
+        run = self.runs[-1] if self.runs else None
+        if run is None or run.length != frame[3] or run.end != self.total:
+            run = _Run(frame[3], self.total, self.total)
+            self.runs.append(run)
+        run.frames.append((frame, count))
+        self.total = run.end = run.end + count
 
     def _walk(self, frame: bytes, count: int) -> int:
         """Note where every whole packet of a frame starts in the joined mixed frames; return how many there are."""
@@ -160,9 +182,8 @@ def decode(frames: Iterable[bytes]) -> Decoded:
         parts.add(frame)
     # Written as columns of eight bytes and viewed as rows: a few wide copies instead of one per field.
     cells = np.zeros((parts.total, _CELLS))
-    for frame, first, end in parts.whole:
-        packets = np.frombuffer(frame, _FRAMED[frame[3]], end - first, _PREFIX)
-        _fill(cells[first:end], frame[3], packets["words"].astype(np.uint32))
+    for run in parts.runs:
+        _fill(cells[run.first : run.end], run.length, run.words())
     skipped = 0
     if parts.offsets:
         unknown = _fill_mixed(cells, parts)

@@ -45,16 +45,18 @@ class Listener:
         return [state.cause for state in self.states if state.phase is Phase.LOST]
 
 
-def login(root: str, *, source_address: str = "") -> Login:
+def stranger(root: str, *, source_address: str = "") -> Login:
     return Login("account", "key", SECRET, 1, "http://unused", root, source_address)
 
 
 @asynccontextmanager
-async def listening(root: str, *, options: Options = QUICK, source_address: str = "") -> AsyncIterator[Listener]:
+async def listening(
+    root: str, *, options: Options = QUICK, source_address: str = "", login: Login | None = None
+) -> AsyncIterator[Listener]:
     """Run a connection until the block ends; fail with what it raised."""
     listener = Listener()
     listener.connection = Connection(
-        login(root, source_address=source_address),
+        login or stranger(root, source_address=source_address),
         on_frame=listener.on_frame,
         on_text=listener.texts.append,
         on_state=listener.states.append,

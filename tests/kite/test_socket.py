@@ -19,7 +19,7 @@ from kite.limits import TOKENS_PER_SOCKET
 from kite.socket import Connection, Options, Phase
 from kite.types import Mode
 from tests.kite.certificates import server_context, write_certificate
-from tests.kite.listening import QUICK, SECRET, listening, login, until
+from tests.kite.listening import QUICK, SECRET, listening, stranger, until
 from tests.kite.stream_server import StreamServer, polite, streaming
 
 PATIENT = replace(QUICK, ping_interval=10, suspect_after=10, silent_after=20)
@@ -137,7 +137,7 @@ async def test_what_is_wanted_while_away_is_told_on_return() -> None:
 
 async def test_more_instruments_than_a_socket_carries_are_refused() -> None:
     connection = Connection(
-        login("ws://unused"), on_frame=lambda *_: None, on_text=lambda _: None, on_state=lambda _: None
+        stranger("ws://unused"), on_frame=lambda *_: None, on_text=lambda _: None, on_state=lambda _: None
     )
 
     with pytest.raises(ValueError, match="3001"):
@@ -425,7 +425,7 @@ async def test_what_a_callback_raises_ends_the_connection() -> None:
 
     async with streaming(StreamServer(speak)) as server:
         connection = Connection(
-            login(server.root), on_frame=fail, on_text=lambda _: None, on_state=lambda _: None, options=QUICK
+            stranger(server.root), on_frame=fail, on_text=lambda _: None, on_state=lambda _: None, options=QUICK
         )
         with pytest.raises(ExceptionGroup) as caught:
             await asyncio.wait_for(connection.run(), 5)

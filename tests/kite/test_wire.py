@@ -104,7 +104,10 @@ def test_a_frame_of_one_kind_agrees_with_the_official_parser(body: bytes, count:
     assert_same_as_official(decode([raw]).rows, raw)
 
 
-@given(st.lists(st.lists(known_packets, max_size=8), max_size=6))
+repeated_packets = st.builds(lambda body, count: [body] * count, known_packets, st.integers(1, 5))
+
+
+@given(st.lists(st.one_of(st.lists(known_packets, max_size=8), repeated_packets), max_size=8))
 def test_a_batch_of_frames_is_the_same_as_its_frames_one_by_one(batch: list[list[bytes]]) -> None:
     raw = [frame(*packets) for packets in batch]
 
