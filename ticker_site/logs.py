@@ -43,6 +43,8 @@ def logging_config(*, json: bool, level: str) -> dict[str, object]:
         "loggers": {
             "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             "celery": {"level": "WARNING"},
+            # It says when a worker is ready, which the supervisor waits for.
+            "celery.apps.worker": {"level": "INFO"},
             "websockets": {"level": "WARNING"},
             "urllib3": {"level": "WARNING"},
         },

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TextIO
 
 from ops.stack.journal import Journal
-from ops.stack.launch import die_with
+from ops.stack.launch import die_with, with_bytecode
 from ops.stack.postgres import SOCKET_NAME, PostgresMissing
+from ops.stack.programs import BYTECODE
 from ops.stack.servers import start_servers
 from ops.stack.sockets import short_root
 from ops.stack.supervisor import StartFailed, StopRequested, Supervisor
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
     if not command:
         parser.error("no command to execute")
     try:
-        return execute(command=command, environment=os.environ)
+        return execute(command=command, environment=with_bytecode(os.environ, folder=BYTECODE))
     except (PostgresMissing, ValkeyMissing) as error:
         sys.stderr.write(f"{error}\n")
         return 1

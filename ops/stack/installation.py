@@ -56,7 +56,7 @@ class Installation:
         if not self.folder.exists():
             self.folder.mkdir(parents=True)
             self.folder.chmod(0o711)
-        for name in ("keys", "secrets", "sandbox", "log", "run", "valkey"):
+        for name in ("keys", "secrets", "sandbox", "log", "run", "static", "valkey"):
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
 
     def secret(self, name: str, *, size: int = SECRET_BYTES) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 from ops.stack.program import Program, Stage
 
 ROOT = Path(__file__).resolve().parents[2]
+BYTECODE = ROOT / "var" / "bytecode"
 MANAGE = (sys.executable, "manage.py")
-CELERY = (sys.executable, "-m", "celery", "-A", "ticker_site.celery")
+# As root, Celery warns at length of pickled messages; ours are JSON, and no other is accepted.
+CELERY = (sys.executable, "-W", "ignore:::celery.platforms", "-m", "celery", "--quiet", "-A", "ticker_site.celery")
 # The workers need none of the chatter between workers: no task is routed by it.
 LONELY = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 GRACE_SECONDS = 4
@@ -71,7 +73,7 @@ def platform_programs(*, environment: Mapping[str, str], place: Place, listener:
 def web(*, environment: Mapping[str, str], place: Place, listener: int) -> Program:
     """Return the web process: HTTP, and the WebSockets of this machine."""
     options = (
-        *("--fd", str(listener), "--loop", "uvloop", "--http", "httptools", "--no-access-log"),
+        *("--fd", str(listener), "--loop", "uvloop", "--http", "httptools", "--lifespan", "off", "--no-access-log"),
         *("--ws-per-message-deflate", "false", "--ws-max-size", "65536"),
         *("--ws-ping-interval", "20", "--ws-ping-timeout", "20"),
         *("--timeout-graceful-shutdown", str(GRACE_SECONDS)),
@@ -82,6 +84,8 @@ def web(*, environment: Mapping[str, str], place: Place, listener: int) -> Progr
         folder=ROOT,
         environment=environment,
         pass_fds=(listener,),
+        # Its socket is open before it is: asking too early would wait for an answer.
+        ready_text="Uvicorn running",
         ready=lambda _: serves(place=place),
         stop_seconds=GRACE_SECONDS + 2,
     )
@@ -100,7 +104,7 @@ def sandbox(*, environment: Mapping[str, str], port: int, credentials: Path, red
         folder=ROOT,
         environment=environment,
         stage=Stage.EXCHANGE,
-        ready=lambda _: credentials.exists() and serves(place=Place(host="127.0.0.1", port=port)),
+        ready_text="sandbox ready",
     )
 
 

@@ -87,12 +87,19 @@ class Supervisor:
 
     def start(self, *programs: Program) -> None:
         """Start the programs and wait until all are ready; raise `StartFailed` or `StopRequested`."""
-        children = [Child(program) for program in programs]
-        began = time.monotonic()
-        for child in children:
-            self._children[child.program.name] = child
+        self.launch(*programs)
+        self.wait_ready(*(program.name for program in programs))
+
+    def launch(self, *programs: Program) -> None:
+        """Start the programs without waiting for them."""
+        for program in programs:
+            child = self._children[program.name] = Child(program)
             self._launch(child)
-        for child in children:
+
+    def wait_ready(self, *names: str) -> None:
+        """Wait until the launched programs are ready; raise `StartFailed` or `StopRequested`."""
+        began = time.monotonic()
+        for child in [self._children[name] for name in names]:
             while not (child.running and child.running.is_ready()):
                 self._step_or_stop()
                 _give_up(child, waited_seconds=time.monotonic() - began)

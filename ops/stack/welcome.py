@@ -28,7 +28,7 @@ def welcome(*, environment: Mapping[str, str], bootstrap: Bootstrap) -> str:
   A first order:
 
 curl -sS {url}/api/v1/orders -H 'Authorization: Bearer {bootstrap.api_key}' -H "Idempotency-Key: $(date +%s%N)" \\
-  -H 'Content-Type: application/json' -d '{ORDER.replace("ACCOUNT", bootstrap.account)}'
+  -H 'Content-Type: application/json' -d '{ORDER.replace("ACCOUNT", bootstrap.account or "YOUR-ACCOUNT")}'
 
   A first stream:
 
