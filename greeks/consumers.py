@@ -29,9 +29,10 @@ CLOSE_REVOKED: Final = 3500
 class ChainConsumer(AsyncWebsocketConsumer):
     """One client of /ws/v1/chains; a slow one gets fewer, wider updates and never a queue."""
 
-    def __init__(self, *, hub: ChainHub) -> None:
+    def __init__(self, *, hub: ChainHub, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
         super().__init__()
         self._hub = hub
+        self._heartbeat_seconds = heartbeat_seconds
         self._boards: dict[ChainKey, Board] = {}
         self._senders: dict[ChainKey, asyncio.Task[None]] = {}
         self._heart: asyncio.Task[None] | None = None
@@ -51,7 +52,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
             return
         await self.accept()
         await self._send(
-            {"t": "welcome", "v": VERSION, "user": principal.label, "heartbeat_seconds": HEARTBEAT_SECONDS}
+            {"t": "welcome", "v": VERSION, "user": principal.label, "heartbeat_seconds": self._heartbeat_seconds}
         )
         self._heart = asyncio.create_task(self._beat())
 
@@ -117,7 +118,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
     async def _beat(self) -> None:
         """Tell the client how old its chains are, and end the connection of whoever may not listen any more."""
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(self._heartbeat_seconds)
             try:
                 principal = await authenticate_socket(self.scope)
             except PlatformError:
@@ -128,7 +129,7 @@ class ChainConsumer(AsyncWebsocketConsumer):
                 return
             now = timezone.now()
             ages = {
-                str(key): {"seq": board.sequence, "age_seconds": (now - board.chain.as_of).total_seconds()}
+                str(key): {"seq": board.sequence, "age_seconds": max((now - board.chain.as_of).total_seconds(), 0.0)}
                 for key, board in self._boards.items()
                 if board.chain is not None
             }

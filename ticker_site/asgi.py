@@ -14,6 +14,7 @@ django.setup()
 from django.conf import settings  # noqa: E402
 
 from greeks.consumers import ChainConsumer  # noqa: E402
+from greeks.hub import ChainHub  # noqa: E402
 from market_data.bus import AsyncBus  # noqa: E402
 from market_data.consumers import TickConsumer  # noqa: E402
 from market_data.hub import Hub  # noqa: E402
@@ -21,6 +22,7 @@ from ops.panel import DeskConsumer  # noqa: E402
 from orders.consumers import OrderConsumer  # noqa: E402
 
 hub = Hub(bus=AsyncBus(url=settings.REDIS_URL))
+chain_hub = ChainHub(bus=AsyncBus(url=settings.REDIS_URL))
 
 
 def socket(route: str, consumer: Any) -> Any:
@@ -35,7 +37,7 @@ application = ProtocolTypeRouter(
             [
                 socket("ws/v1/ticks", TickConsumer.as_asgi(hub=hub)),
                 socket("ws/v1/orders", OrderConsumer.as_asgi()),
-                socket("ws/v1/chains", ChainConsumer.as_asgi()),
+                socket("ws/v1/chains", ChainConsumer.as_asgi(hub=chain_hub)),
                 socket("ws/v1/desk", DeskConsumer.as_asgi()),
             ]
         ),

@@ -1,6 +1,7 @@
 """Option books with known volatilities."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +24,12 @@ class Book:
     sign: Floats
     iv: Floats
 
-    def part(self, rows: slice | Floats) -> "Book":
+    def part(self, rows: Any) -> "Book":
         return Book(
-            *(getattr(self, name)[rows] for name in ("price", "forward", "strike", "t")),
+            self.price[rows],
+            self.forward[rows],
+            self.strike[rows],
+            self.t[rows],
             self.r,
             self.sign[rows],
             self.iv[rows],

@@ -10,7 +10,8 @@ from tests.greeks.market import OptionMarket, build_market
 
 
 @pytest.fixture
-def market(db: None, clean_redis: Redis) -> OptionMarket:
+def market(request: pytest.FixtureRequest, clean_redis: Redis) -> OptionMarket:
+    request.getfixturevalue("transactional_db" if request.node.get_closest_marker("django_db") else "db")
     return build_market(redis=clean_redis)
 
 

@@ -10,16 +10,17 @@ from redis import Redis
 
 from greeks import kernel
 from greeks.conventions import IST, calendar_years, expiry_instant
-from greeks.models import ChainSetting
+from greeks.models import ChainSetting, RateSetting
 from kite.wire import KIND_FULL, KIND_INDEX_FULL, TICK, Rows
 from market_data.batches import Batch, BatchKind
 from market_data.bus import snapshot_key
 from market_data.models import Instrument
 from tests.market_data.factories import InstrumentFactory
 
-NOW = datetime(2026, 11, 19, 11, 0, tzinfo=IST)
-WEEKLY = date(2026, 11, 26)
-MONTHLY = date(2026, 12, 31)
+# Ahead of every clock these tests will run on, so that nothing expires for the views.
+NOW = datetime(2037, 11, 19, 11, 0, tzinfo=IST)
+WEEKLY = date(2037, 11, 26)
+MONTHLY = date(2037, 12, 31)
 SPOT = 24_000.0
 RATE = 0.065
 CARRY = 0.07
@@ -97,19 +98,21 @@ def quote(rows: Rows, price: np.ndarray | float) -> None:
 
 def build_market(*, redis: Redis, strikes_each_side: int = 20, expiries: int = 2) -> OptionMarket:
     """Return the market, alone enabled."""
-    ChainSetting.objects.exclude(underlying="NIFTY").update(enabled=False)
-    ChainSetting.objects.filter(underlying="NIFTY").update(strikes_each_side=strikes_each_side, expiries=expiries)
+    ChainSetting.objects.all().delete()
+    ChainSetting.objects.create(
+        underlying="NIFTY", index_symbol="NIFTY 50", strikes_each_side=strikes_each_side, expiries=expiries
+    )
+    RateSetting.objects.all().delete()
+    RateSetting.objects.create(effective_date=date(2000, 1, 1), rate=Decimal(str(RATE)), source="a test")
     index = InstrumentFactory(tradingsymbol="NIFTY 50", segment="INDICES", instrument_token=256_265)
     make = option_maker()
-    return OptionMarket(
-        index=index,
-        future=make("FUT", MONTHLY, 0),
-        options={
-            expiry: [make(side, expiry, strike) for strike in range(23_000, 25_001, STEP) for side in ("CE", "PE")]
-            for expiry in (WEEKLY, MONTHLY)
-        },
-        redis=redis,
-    )
+    future = make("FUT", MONTHLY, 0)
+    options = {
+        expiry: [make(side, expiry, strike) for strike in range(23_000, 25_001, STEP) for side in ("CE", "PE")]
+        for expiry in (WEEKLY, MONTHLY)
+    }
+    Instrument.objects.bulk_create([future, *(row for rows in options.values() for row in rows)])
+    return OptionMarket(index=index, future=future, options=options, redis=redis)
 
 
 def option_maker() -> Callable[[str, date, int], Instrument]:
@@ -117,7 +120,7 @@ def option_maker() -> Callable[[str, date, int], Instrument]:
     tokens = iter(range(12_000_002, 12_900_000, 256))
 
     def make(side: str, expiry: date, strike: int) -> Instrument:
-        found: Instrument = InstrumentFactory(
+        found: Instrument = InstrumentFactory.build(
             exchange="NFO",
             segment="NFO-FUT" if side == "FUT" else "NFO-OPT",
             tradingsymbol=f"NIFTY{expiry:%y%m%d}{strike or ''}{side}",

@@ -86,7 +86,7 @@ def test_the_header_says_what_the_values_were_made_with(market: OptionMarket, en
     assert chain.value("spot") == SPOT
     assert chain.value("spot_at") == pytest.approx(NOW.timestamp() - 3.0)
     assert chain.header["lot_size"] == 75
-    assert chain.expires_at.isoformat() == "2026-11-26T10:00:00+00:00"
+    assert chain.expires_at.isoformat() == "2037-11-26T10:00:00+00:00"
 
 
 def test_an_option_without_a_tick_has_no_value_and_says_why(market: OptionMarket, engine: Engine, bus: SyncBus) -> None:
@@ -262,7 +262,7 @@ def test_a_dated_rate_is_used_from_its_day_on(market: OptionMarket, engine: Engi
 def test_without_a_rate_nothing_is_guessed(market: OptionMarket, engine: Engine) -> None:
     RateSetting.objects.all().delete()
 
-    with pytest.raises(NoRate, match="2026-11-19"):
+    with pytest.raises(NoRate, match="2037-11-19"):
         engine.recompute(now=NOW)
 
 

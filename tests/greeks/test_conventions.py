@@ -115,9 +115,10 @@ def test_an_old_future_gives_way_to_parity() -> None:
 def test_parity_that_disagrees_gives_way_to_the_last_good_one() -> None:
     torn = replace(INPUTS, same_expiry=None, parity=Parity(24_115.0, 13.0, 6), kept=1.005, kept_age=20.0)
 
-    assert choose_forward(inputs=torn) == Forward(
-        pytest.approx(24_120.0), ForwardSource.KEPT_PARITY, 20.0, Flag.STALE_FORWARD
-    )
+    found = choose_forward(inputs=torn)
+
+    assert found.value == pytest.approx(24_120.0)
+    assert (found.source, found.age, found.flags) == (ForwardSource.KEPT_PARITY, 20.0, Flag.STALE_FORWARD)
 
 
 def test_the_last_good_parity_is_not_kept_for_ever() -> None:

@@ -12,7 +12,8 @@ GOOD = {"price": 120.0, "forward": 24_000.0, "strike": 24_100.0, "t": 7 / 365, "
 
 
 def solve_one(**changes: float) -> kernel.Result:
-    return kernel.solve(*({**GOOD, **changes}.values()))
+    price, forward, strike, t, r, sign = {**GOOD, **changes}.values()
+    return kernel.solve(price, forward, strike, t, r, sign)
 
 
 @pytest.mark.parametrize(
@@ -118,10 +119,10 @@ def test_one_bad_row_never_touches_another() -> None:
 def test_every_row_has_a_value_or_exactly_one_reason(seed: int) -> None:
     random = np.random.default_rng(seed)
     odd = np.array([np.nan, np.inf, -np.inf, 0.0, -1.0, 1.0, 1e-300, 1e300, 5e-324, 24_000.0])
-    columns = [random.choice(odd, 20_000) for _ in range(5)]
+    price, forward, strike, t, r = (random.choice(odd, 20_000) for _ in range(5))
     sign = random.choice(np.array([1.0, -1.0, 0.0]), 20_000)
 
-    result = kernel.solve(*columns, sign)
+    result = kernel.solve(price, forward, strike, t, r, sign)
 
     known = result.flags == 0
     reasons = [int(flag).bit_count() for flag in np.unique(result.flags[~known])]

@@ -66,7 +66,7 @@ def _heading(document: dict[str, Any], now: datetime) -> str:
                 f"expected move {numbers['expected_move']}, PCR {numbers['put_call_ratio']['open_interest']}, "
                 f"max pain {numbers['max_pain']}, {numbers['unpriced']} of {document['options']} without a value"
             ),
-            "",
+            "\n",
         ]
     )
 
