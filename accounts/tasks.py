@@ -1,9 +1,15 @@
-"""Periodic work of beat: accounts come back, tokens die at six."""
+"""Periodic work of beat: accounts come back, tokens die at six, the audit chain's head is kept."""
 
+from pathlib import Path
+
+import structlog
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
-from accounts import credentials, health
+from accounts import audit, credentials, health
+
+log = structlog.get_logger(__name__)
 
 
 @shared_task
@@ -16,3 +22,11 @@ def restore_recovered(**_: object) -> None:
 def expire_tokens(**_: object) -> None:
     """Forget tokens past their time."""
     credentials.expire_tokens(now=timezone.now())
+
+
+@shared_task
+def export_audit_head(**_: object) -> None:
+    """Keep the newest link of the audit chain outside of the database: in a file and in the log."""
+    newest = audit.export_head(path=Path(settings.AUDIT_HEADS_FILE))
+    if newest is not None:
+        log.info("accounts.audit.head", position=newest.position, digest=newest.digest)

@@ -37,10 +37,14 @@ KITE_LOGIN_URL = env.str("KITE_LOGIN_URL", "https://kite.zerodha.com/connect/log
 VAULT_KEY_FILE = env.str("VAULT_KEY_FILE", str(DATA_DIR / "keys" / "keyring.json"))
 API_KEY_PEPPER = env.str("API_KEY_PEPPER")
 
+# Where the head of the audit chain is kept outside of the database, against a cut of its tail.
+AUDIT_HEADS_FILE = env.str("AUDIT_HEADS_FILE", str(DATA_DIR / "audit" / "heads.jsonl"))
+
 FEED_SHARDS = env.int("FEED_SHARDS", 1)
 
 INSTALLED_APPS = [
     "daphne",
+    "ticker_site.apps.TickerSiteConfig",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -174,6 +178,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "accounts.tasks.expire_tokens",
         "schedule": timedelta(seconds=60),
         "options": {"expires": 60},
+    },
+    "export the audit head": {
+        "task": "accounts.tasks.export_audit_head",
+        "schedule": timedelta(minutes=5),
+        "options": {"expires": 300},
     },
     "maintain partitions": {
         "task": "market_data.tasks.maintain_partitions",

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from typing import Any
 
 from accounts import credentials
 from accounts.models import BrokerAccount, User

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.test import Client
 from rest_framework.permissions import BasePermission
 from rest_framework.test import APIRequestFactory
@@ -305,7 +305,7 @@ def signed_in(user: User) -> str:
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_program_opens_a_socket_with_its_key(issue: Callable[..., str]) -> None:
-    key = await sync_to_async(issue)()
+    key = await database_sync_to_async(issue)()
 
     found = await authenticate_socket(scope_of({"authorization": f"Bearer {key}"}))
 
@@ -326,8 +326,8 @@ async def test_a_socket_without_a_known_caller_is_refused(headers: dict[str, str
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("origin", ["http://testserver", "http://localhost:9000"])
 async def test_a_browser_opens_a_socket_with_its_session_from_our_origin(origin: str) -> None:
-    user = await sync_to_async(UserFactory)(role=User.Role.VIEWER)
-    cookie = await sync_to_async(signed_in)(user)
+    user = await database_sync_to_async(UserFactory)(role=User.Role.VIEWER)
+    cookie = await database_sync_to_async(signed_in)(user)
     host = origin.removeprefix("http://")
 
     found = await authenticate_socket(scope_of({"cookie": cookie, "origin": origin, "host": host}))
@@ -347,7 +347,7 @@ async def test_a_browser_opens_a_socket_with_its_session_from_our_origin(origin:
     ],
 )
 async def test_a_page_of_another_origin_cannot_use_a_session(origin: str, host: str) -> None:
-    cookie = await sync_to_async(signed_in)(await sync_to_async(UserFactory)())
+    cookie = await database_sync_to_async(signed_in)(await database_sync_to_async(UserFactory)())
 
     with pytest.raises(Forbidden):
         await authenticate_socket(scope_of({"cookie": cookie, "origin": origin, "host": host}))
@@ -355,8 +355,8 @@ async def test_a_page_of_another_origin_cannot_use_a_session(origin: str, host: 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_session_of_an_inactive_person_opens_no_socket() -> None:
-    user = await sync_to_async(UserFactory)()
-    cookie = await sync_to_async(signed_in)(user)
+    user = await database_sync_to_async(UserFactory)()
+    cookie = await database_sync_to_async(signed_in)(user)
     await User.objects.aupdate(is_active=False)
 
     with pytest.raises(NotAuthenticated):

@@ -81,7 +81,11 @@ def test_a_move_keeps_who_made_it_and_why(now: datetime) -> None:
     account.refresh_from_db()
     entry = AuditEntry.objects.get()
     assert (account.state_reason, account.state_changed_at) == ("drill", now)
-    assert (entry.actor, entry.action, entry.subject) == ("asha", "accounts.account.cordoned", f"account:{account.label}")
+    assert (entry.actor, entry.action, entry.subject) == (
+        "asha",
+        "accounts.account.cordoned",
+        f"account:{account.label}",
+    )
     assert entry.detail == {"before": "active", "after": "cordoned"}
 
 

@@ -185,7 +185,9 @@ def test_what_is_packed_unpacks_to_the_same_parts(parts: list[bytes], rest: byte
 
 
 @given(st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=4), st.data())
-def test_two_contexts_have_the_same_bytes_only_when_they_are_equal(context: dict[str, str], data: st.DataObject) -> None:
+def test_two_contexts_have_the_same_bytes_only_when_they_are_equal(
+    context: dict[str, str], data: st.DataObject
+) -> None:
     other = data.draw(st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=4))
 
     assert (associated_data(context) == associated_data(other)) == (context == other)
