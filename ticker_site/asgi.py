@@ -15,13 +15,16 @@ from django.conf import settings  # noqa: E402
 
 from greeks.consumers import ChainConsumer  # noqa: E402
 from greeks.hub import ChainHub  # noqa: E402
+from greeks.hub import ChainHub  # noqa: E402
 from market_data.bus import AsyncBus  # noqa: E402
 from market_data.consumers import TickConsumer  # noqa: E402
 from market_data.hub import Hub  # noqa: E402
 from ops.panel import DeskConsumer  # noqa: E402
 from orders.consumers import OrderConsumer  # noqa: E402
 
-hub = Hub(bus=AsyncBus(url=settings.REDIS_URL))
+bus = AsyncBus(url=settings.REDIS_URL)
+hub = Hub(bus=bus)
+chain_hub = ChainHub(bus=bus)
 chain_hub = ChainHub(bus=AsyncBus(url=settings.REDIS_URL))
 
 
@@ -36,7 +39,7 @@ application = ProtocolTypeRouter(
         "websocket": URLRouter(
             [
                 socket("ws/v1/ticks", TickConsumer.as_asgi(hub=hub)),
-                socket("ws/v1/orders", OrderConsumer.as_asgi()),
+                socket("ws/v1/orders", OrderConsumer.as_asgi(bus=bus)),
                 socket("ws/v1/chains", ChainConsumer.as_asgi(hub=chain_hub)),
                 socket("ws/v1/desk", DeskConsumer.as_asgi()),
             ]
