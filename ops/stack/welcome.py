@@ -11,7 +11,7 @@ ORDER = (
 STREAM = (
     'from websockets.sync.client import connect; socket = connect("SOCKET", '
     'additional_headers={"Authorization": "Bearer API_KEY"}); '
-    'socket.send("""{"action":"subscribe","instruments":["NSE:INFY"],"mode":"full"}"""); '
+    'socket.send("""{"op":"sub","id":1,"mode":"quote","symbols":["NSE:INFY"]}"""); '
     "[print(message) for message in socket]"
 )
 
