@@ -15,7 +15,6 @@ from django.conf import settings  # noqa: E402
 
 from greeks.consumers import ChainConsumer  # noqa: E402
 from greeks.hub import ChainHub  # noqa: E402
-from greeks.hub import ChainHub  # noqa: E402
 from market_data.bus import AsyncBus  # noqa: E402
 from market_data.consumers import TickConsumer  # noqa: E402
 from market_data.hub import Hub  # noqa: E402
