@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from greeks.models import ChainSetting
 from greeks.store import Chain as Computed
@@ -11,21 +12,22 @@ from greeks.store import ChainKey, unpack
 from market_data.bus import sync_bus
 from market_data.errors import FeedDown
 from market_data.queries import listed
+from ops.pulse import Report, number
 from ops.state import Chain, Greeks
 from orders.clock import trading_day
 
-NONE_LIVE = "No chain is live. Enable an underlying in the admin, under Chain settings."
+NEAR_STRIKES = 11
 NO_BUS = "Redis does not answer, so no chain can be read."
 
 
-def read(*, now: datetime) -> Greeks:
-    """Return one line a live chain, soonest expiry first."""
+def read(*, now: datetime, report: Report | None) -> Greeks:
+    """Return one line a live chain, soonest expiry first; `report` is what the calculation says of its last run."""
     bus = sync_bus()
     try:
         blobs = {key: bus.get_blob(key.blob) for key in keys_of_minute(trading_day(now), int(now.timestamp()) // 60)}
     except FeedDown:
         return Greeks(chains=(), note=NO_BUS)
-    return Greeks(chains=tuple(_line(key, blob) for key, blob in blobs.items()), note=NONE_LIVE)
+    return Greeks(chains=tuple(_line(key, blob) for key, blob in blobs.items()), note=_note(report))
 
 
 @lru_cache(maxsize=1)
@@ -56,8 +58,9 @@ def _line(key: ChainKey, blob: bytes | None) -> Chain:
         )
     chain = unpack(blob)
     solved = np.isfinite(chain.rows["iv"]) & (chain.rows["iv"] > 0)
-    priced = chain.rows["price_at"][solved & (chain.rows["price_at"] > 0)]
     forward = chain.value("forward")
+    near = np.isin(chain.rows["strike"], _near(chain, count=NEAR_STRIKES))
+    priced = chain.rows["price_at"][near & (chain.rows["price_at"] > 0)]
     return Chain(
         underlying=key.underlying,
         expiry=key.expiry.isoformat(),
@@ -72,10 +75,22 @@ def _line(key: ChainKey, blob: bytes | None) -> Chain:
 
 def atm_iv(chain: Computed) -> float | None:
     """Return the mean volatility of the options at the strike nearest to the forward."""
-    strikes, forward = chain.rows["strike"], chain.value("forward")
-    if not len(strikes) or not np.isfinite(forward):
-        return None
-    nearest = strikes[np.argmin(np.abs(strikes - forward))]
-    sigmas = chain.rows["iv"][strikes == nearest]
+    sigmas = chain.rows["iv"][np.isin(chain.rows["strike"], _near(chain, count=1))]
     sigmas = sigmas[np.isfinite(sigmas) & (sigmas > 0)]
     return float(sigmas.mean()) if len(sigmas) else None
+
+
+def _near(chain: Computed, *, count: int) -> npt.NDArray[np.float64]:
+    """Return the strikes nearest to the forward, none where there is no forward."""
+    forward = chain.value("forward")
+    strikes = np.unique(chain.rows["strike"])
+    if not np.isfinite(forward) or forward <= 0:
+        return strikes[:0]
+    return strikes[np.argsort(np.abs(strikes - forward), kind="stable")[:count]]
+
+
+def _note(report: Report | None) -> str:
+    solved, options, seconds = (number(report, name) for name in ("solved", "options", "seconds"))
+    if solved is None or options is None or seconds is None:
+        return ""
+    return f"{solved:,.0f} of {options:,.0f} options solved in {seconds * 1000:.1f} ms"

@@ -14,6 +14,8 @@ QUEUES = ("orders", "greeks", "default")
 # A report older than this is a process that hangs; reports vanish after ten seconds.
 OLD_SECONDS, DEAD_SECONDS = 6.0, 12.0
 BACKLOG = {"orders": 50, "greeks": 20, "default": 200}
+# Reports of work done, not of a process.
+CALCULATIONS = frozenset({"greeks"})
 Report = Mapping[str, object]
 
 
@@ -43,7 +45,7 @@ def expected() -> tuple[str, ...]:
 
 def processes(*, pulse: Pulse) -> tuple[Process, ...]:
     """Return one line for each expected process, and for each that speaks besides."""
-    others = sorted(set(pulse.reports) - set(expected()))
+    others = sorted(set(pulse.reports) - set(expected()) - CALCULATIONS)
     return tuple(_process(name, pulse) for name in (*expected(), *others))
 
 

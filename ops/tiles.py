@@ -44,7 +44,7 @@ def _orders(state: State) -> Tile:
 
 def _doubt(state: State) -> Tile:
     unknown = state.orders.unknown
-    note = "being looked up by tag" if unknown else "every order is accounted for"
+    note = "being looked up by tag" if unknown else "all accounted for"
     return Tile(name="In doubt", value=unknown, note=note, tone="bad" if unknown else "good")
 
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from ticker_site.logs import logging_config
+from ticker_site.look import unfold_look
 from ticker_site.redis_urls import broker_url, channel_layer_host
 
 django_stubs_ext.monkeypatch()
@@ -265,21 +266,4 @@ CONTENT_SECURITY_POLICY = {
 
 LOGGING = logging_config(json=env.bool("LOG_JSON", PRODUCTION), level=env.str("LOG_LEVEL", "INFO"))
 
-UNFOLD = {
-    "SITE_TITLE": "Ticker Site",
-    "SITE_HEADER": "Ticker Site",
-    "SITE_SYMBOL": "monitoring",
-    "SITE_URL": "/admin/desk/",
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {
-        "show_search": True,
-        "show_all_applications": True,
-        "navigation": [
-            {
-                "title": "Operations",
-                "items": [{"title": "Desk", "icon": "monitoring", "link": reverse_lazy("desk")}],
-            },
-        ],
-    },
-}
+UNFOLD = unfold_look()

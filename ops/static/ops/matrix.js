@@ -1,6 +1,6 @@
 // The account matrix: one row an account, with what can be done about it.
 
-import { ageOf, chip, count, countdownTo, h, meter, span, sync } from "./dom.js";
+import { ageOf, chip, count, countdownTo, h, meter, sync } from "./dom.js";
 
 const STATES = {
   active: ["good", "Active"],
@@ -87,13 +87,14 @@ function feed(row) {
   return [
     h("div", { class: "line" }, chip(live ? "good" : "bad", live ? `${row.feed.open} open` : row.feed.state), lag(row.feed)),
     meter("Tokens", row.feed.tokens, row.feed.capacity),
-    h("div", { class: "line dim" }, "last frame", ageOf(row.feed.last_frame_at, live ? { old: 5, dead: 15 } : {})),
+    h("div", { class: "line dim" }, `${count(Math.round(row.feed.ticks_per_second))} ticks a second, last`, ageOf(row.feed.last_frame_at, live ? { old: 5, dead: 15 } : {})),
   ];
 }
 
 function lag(feed) {
   if (feed.lag_p50_ms === undefined) return null;
-  return h("span", { class: "dim", title: "from the exchange's stamp to our receipt" }, `lag ${span(feed.lag_p50_ms / 1000)}`);
+  const [middle, late] = [feed.lag_p50_ms, feed.lag_p99_ms].map((lag) => Math.round(lag));
+  return h("span", { class: "dim", title: "from arrival to publication: half are faster, one of a hundred is slower" }, `${middle} / ${late} ms`);
 }
 
 function orders(row) {

@@ -107,8 +107,9 @@ function factNode(fact) {
 function traceRate(rate) {
   rates.push(rate ?? 0);
   if (rates.length > TRACE_POINTS) rates.shift();
-  const top = Math.max(10, ...rates) * 1.15;
-  const points = rates.map((value, index) => `${(index / (TRACE_POINTS - 1)) * 100},${40 - (value / top) * 38}`);
+  const top = Math.max(10, ...rates) * 1.4;
+  const first = TRACE_POINTS - rates.length;
+  const points = rates.map((value, index) => `${((first + index) / (TRACE_POINTS - 1)) * 100},${40 - (value / top) * 38}`);
   const line = `M${points.join("L")}`;
   const box = $("rate-trace");
   if (!box.firstElementChild) {
@@ -125,8 +126,8 @@ function traceRate(rate) {
   }
   const [area, stroke] = box.querySelectorAll("path");
   stroke.setAttribute("d", line);
-  area.setAttribute("d", `${line}L${points.at(-1).split(",")[0]},40L0,40Z`);
-  setText(box.querySelector("p"), `${count(rate)} ticks a second, last two minutes`);
+  area.setAttribute("d", `${line}L100,40L${points[0].split(",")[0]},40Z`);
+  setText(box.querySelector("p"), `${count(Math.round(rate))} ticks a second, last two minutes`);
 }
 
 export function drawProcesses(processes) {
@@ -144,8 +145,8 @@ export function drawProcesses(processes) {
 }
 
 export function drawGreeks(greeks) {
-  setText($("greeks-count"), `${greeks.chains.length} live`);
-  if (!greeks.chains.length) return void $("chains").replaceChildren(emptyRow(6, greeks.note));
+  setText($("greeks-count"), greeks.note);
+  if (!greeks.chains.length) return void $("chains").replaceChildren(emptyRow(6, "No chain is live. Enable an underlying in the admin, under Chain settings."));
   $("chains").querySelector(".empty")?.closest("tr").remove();
   sync($("chains"), greeks.chains, {
     key: (chain) => `${chain.underlying} ${chain.expiry}`,
@@ -157,7 +158,7 @@ export function drawGreeks(greeks) {
         number(chain.forward?.toFixed(2)),
         number(chain.atm_iv === undefined ? undefined : `${(chain.atm_iv * 100).toFixed(2)} %`),
         number(`${count(chain.solved)} / ${count(chain.contracts)}`),
-        h("td", { class: "number" }, ageOf(chain.oldest_input_at, { old: 30, dead: 120, none: "–" })),
+        h("td", { class: "number" }, ageOf(chain.oldest_input_at, { old: 60, none: "–" })),
         h("td", { class: "number" }, ageOf(chain.computed_at, { old: 4, dead: 15 })),
       ),
   });

@@ -1,0 +1,84 @@
+"""How the admin looks and how its sidebar is ordered."""
+
+from collections.abc import Mapping
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+# Tailwind's teal, the colour of the Desk.
+TEAL = {
+    "50": "oklch(98.4% .014 180.72)",
+    "100": "oklch(95.3% .051 180.801)",
+    "200": "oklch(91% .096 180.426)",
+    "300": "oklch(85.5% .138 181.071)",
+    "400": "oklch(77.7% .152 181.912)",
+    "500": "oklch(60% .118 184.704)",
+    "600": "oklch(51.1% .096 186.391)",
+    "700": "oklch(43.7% .078 188.216)",
+    "800": "oklch(38.6% .063 188.416)",
+    "900": "oklch(32% .055 189)",
+    "950": "oklch(27.7% .046 192.524)",
+}
+# Title, then (name, icon, list page) of each entry.
+SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "Operations": (
+        ("Desk", "monitoring", "desk"),
+        ("Trading halts", "front_hand", "admin:accounts_tradinghalt_changelist"),
+        ("Audit trail", "history", "admin:accounts_auditentry_changelist"),
+        ("Periodic tasks", "schedule", "admin:django_celery_beat_periodictask_changelist"),
+    ),
+    "Accounts": (
+        ("Broker accounts", "account_balance", "admin:accounts_brokeraccount_changelist"),
+        ("Account groups", "family_restroom", "admin:accounts_accountgroup_changelist"),
+        ("Credentials", "key", "admin:accounts_credential_changelist"),
+        ("Users", "person", "admin:accounts_user_changelist"),
+        ("API keys", "vpn_key", "admin:accounts_apikey_changelist"),
+    ),
+    "Orders": (
+        ("Orders", "receipt_long", "admin:orders_order_changelist"),
+        ("Trades", "handshake", "admin:orders_trade_changelist"),
+        ("Order budgets", "speed", "admin:orders_orderbudget_changelist"),
+        ("Risk limits", "shield", "admin:orders_risklimit_changelist"),
+    ),
+    "Market data": (
+        ("Instruments", "list_alt", "admin:market_data_instrument_changelist"),
+        ("Instrument changes", "published_with_changes", "admin:market_data_instrumentchange_changelist"),
+        ("Subscriptions", "rss_feed", "admin:market_data_subscription_changelist"),
+        ("Candles", "candlestick_chart", "admin:market_data_candle_changelist"),
+        ("Feed gaps", "link_off", "admin:market_data_feedgap_changelist"),
+    ),
+    "Greeks": (
+        ("Live chains", "functions", "admin:greeks_chainsetting_changelist"),
+        ("Rates", "percent", "admin:greeks_ratesetting_changelist"),
+        ("Dividends", "payments", "admin:greeks_dividendsetting_changelist"),
+    ),
+}
+
+
+def unfold_look() -> dict[str, object]:
+    """Return the settings of django-unfold."""
+    return {
+        "SITE_TITLE": "Ticker Site",
+        "SITE_HEADER": "Ticker Site",
+        "SITE_SYMBOL": "monitoring",
+        "SITE_URL": reverse_lazy("desk"),
+        "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("ops/mark.svg")}],
+        "SHOW_HISTORY": True,
+        "SHOW_VIEW_ON_SITE": False,
+        "COLORS": {"primary": TEAL},
+        "SIDEBAR": {
+            "show_search": True,
+            "show_all_applications": False,
+            "navigation": [
+                {
+                    "title": title,
+                    "separator": True,
+                    "collapsible": False,
+                    "items": [
+                        {"title": name, "icon": icon, "link": reverse_lazy(page)} for name, icon, page in entries
+                    ],
+                }
+                for title, entries in SECTIONS.items()
+            ],
+        },
+    }
