@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -59,11 +60,22 @@ def snapshot_key(shard: int) -> str:
 
 def newest(rows: Rows) -> Rows:
     """Return one row per instrument, the one received last, by token."""
-    order = np.lexsort((rows["received_at"], rows["instrument_token"]))
-    ordered = rows[order]
+    tokens = np.ascontiguousarray(rows["instrument_token"])
+    order = np.lexsort((rows["received_at"], tokens))
+    ordered = tokens[order]
     last = np.ones(len(ordered), np.bool_)
-    last[:-1] = ordered["instrument_token"][1:] != ordered["instrument_token"][:-1]
-    return ordered[last]
+    last[:-1] = ordered[1:] != ordered[:-1]
+    return rows[order[last]]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBlob:
+    """Bytes under a key, and the topic whose listeners hear their sequence."""
+
+    key: str
+    blob: bytes
+    topic: str
+    sequence: int
 
 
 class SyncBus:
@@ -85,6 +97,8 @@ class SyncBus:
         with _translated():
             blobs = self._redis.mget([snapshot_key(shard) for shard in range(self._shards)])
         parts = [Batch.unpack(blob).rows for blob in map(_bytes, blobs) if blob]
+        if len(parts) == 1:
+            return newest(parts[0])
         return newest(np.concatenate(parts)) if parts else np.zeros(0, TICK)
 
     def put_blob(self, *, key: str, blob: bytes, topic: str, sequence: int) -> None:
@@ -92,6 +106,14 @@ class SyncBus:
         with _translated(), self._redis.pipeline(transaction=True) as pipe:
             pipe.set(key, blob)
             pipe.publish(topic, str(sequence))
+            pipe.execute()
+
+    def put_blobs(self, *, blobs: Sequence[NamedBlob], seconds: int) -> None:
+        """Store many blobs, each for so many seconds, and tell their topics' listeners, in one round trip."""
+        with _translated(), self._redis.pipeline(transaction=False) as pipe:
+            for blob in blobs:
+                pipe.set(blob.key, blob.blob, ex=seconds)
+                pipe.publish(blob.topic, str(blob.sequence))
             pipe.execute()
 
     def get_blob(self, key: str) -> bytes | None:

@@ -1,6 +1,7 @@
 """Wishes for ticks: written here, streamed by the feed a second later."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,8 +11,9 @@ from django.db.models import F, Q, QuerySet
 from accounts.queries import streaming_logins
 from kite.types import Mode
 from market_data.calendar import IST
+from market_data.errors import BadCommand
 from market_data.models import Instrument, Subscription
-from market_data.queries import desired_modes, living_wishes
+from market_data.queries import desired_modes, instruments_by_keys, instruments_by_tokens, living_wishes
 from market_data.sharding import admit
 
 SOCKET_WISH: Final = timedelta(hours=1)
@@ -49,6 +51,63 @@ def wish(
     return len(instruments) - known
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a socket has and the most it may have."""
+
+    held: frozenset[int]
+    most: int
+
+    def check(self, count: int, *, field: str) -> None:
+        """Raise BadCommand where there is no room for so many."""
+        if count > self.most:
+            raise BadCommand(
+                f"{count} instruments, a client may have {self.most}", code="too_many_instruments", field=field
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SocketWish:
+    """What became of a socket's wish: keys by token, and the fault of each key or token that is not listed."""
+
+    accepted: dict[int, str]
+    rejected: list[dict[str, object]]
+
+
+def wish_for_socket(
+    *, tokens: Sequence[int], keys: Sequence[str], mode: Mode, user_id: int, room: Room, now: datetime
+) -> SocketWish:
+    """Want what is listed among tokens and EXCHANGE:SYMBOL keys for as long as the socket renews it.
+
+    Raises BadCommand where the client would have too many, and CapacityExceeded; nothing is wanted then.
+    """
+    room.check(len(set(tokens)) + len(set(keys)), field="tokens" if tokens else "symbols")
+    by_token = instruments_by_tokens(tokens) if tokens else {}
+    by_key = instruments_by_keys(keys) if keys else {}
+    found = {row.pk: row for row in (*by_token.values(), *by_key.values())}
+    unknown: list[int | str] = [token for token in tokens if token not in by_token]
+    unknown += [key for key in keys if key not in by_key]
+    room.check(len(room.held.union(row.instrument_token for row in found.values())), field="symbols")
+    if found:
+        wish(
+            instruments=list(found.values()),
+            mode=mode,
+            wanted_by=socket_wisher(user_id=user_id, mode=mode),
+            reason="tick socket",
+            now=now,
+            expires_at=now + SOCKET_WISH,
+        )
+    return SocketWish(
+        accepted={row.instrument_token: str(row) for row in found.values()},
+        rejected=[{"instrument": name, "code": "instrument_unknown"} for name in unknown],
+    )
+
+
+def socket_wisher(*, user_id: int, mode: Mode) -> str:
+    """Name the wisher: sockets of one person share a wish per mode, so that none narrows another's."""
+    return f"socket:{user_id}:{mode}"
+
+
 def unwish(*, instruments: Collection[Instrument], wanted_by: str) -> int:
     """Want these instruments no more and return how many were wanted."""
     return Subscription.objects.filter(wanted_by=wanted_by, instrument__in=instruments).delete()[0]
@@ -59,11 +118,13 @@ def unwish_everything(*, wanted_by: str) -> int:
     return Subscription.objects.filter(wanted_by=wanted_by).delete()[0]
 
 
-def renew(*, tokens: Sequence[int], wanted_by: str, now: datetime) -> None:
+def renew(*, user_id: int, modes: Mapping[int, Mode], now: datetime) -> None:
     """Let a living socket's wishes live on."""
-    Subscription.objects.filter(wanted_by=wanted_by, instrument__instrument_token__in=tokens).update(
-        expires_at=now + SOCKET_WISH
-    )
+    for mode in set(modes.values()):
+        Subscription.objects.filter(
+            wanted_by=socket_wisher(user_id=user_id, mode=mode),
+            instrument__instrument_token__in=[token for token, wanted in modes.items() if wanted == mode],
+        ).update(expires_at=now + SOCKET_WISH)
 
 
 def forget_expired(*, now: datetime) -> int:

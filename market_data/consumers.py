@@ -1,0 +1,251 @@
+"""The tick socket, /ws/v1/ticks: authenticate, receive commands, answer; the hub sends the ticks."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import orjson
+import structlog
+from channels.db import database_sync_to_async
+from django.utils import timezone
+
+from accounts.authentication import authenticate_socket
+from accounts.errors import Forbidden, PlatformError
+from accounts.queries import Principal
+from market_data.commands import Allowance, Command, Limits, id_of, parse
+from market_data.errors import BadCommand
+from market_data.frames import FIELDS, Format
+from market_data.hub import Hub
+from market_data.hub_clients import Client
+from market_data.queries import instruments_by_keys
+from market_data.subscriptions import Room, renew, wish_for_socket
+
+log = structlog.get_logger(__name__)
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SUBPROTOCOLS: Final[Mapping[str, Format]] = {"ticker.v1.json": Format.JSON, "ticker.v1.bin": Format.BINARY}
+SCOPE: Final = "market:read"
+LOAD_SECONDS: Final = 2.0
+RENEW_SECONDS: Final = 900.0
+REFUSALS: Final = 200
+CLOSE_NOT_ALLOWED: Final = 3500
+CLOSE_TOO_FAST: Final = 3504
+
+
+class TickConsumer:
+    """One client of the tick socket; a plain receive loop, because a dispatch per message costs ten times as much."""
+
+    def __init__(self, *, hub: Hub, limits: Limits, scope: Scope, receive: Receive, send: Send) -> None:
+        self._hub = hub
+        self._limits = limits
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._allowance = Allowance(limits)
+        self._refusals = 0
+        self._renewed_at = time.monotonic()
+
+    @classmethod
+    def as_asgi(cls, *, hub: Hub, limits: Limits | None = None) -> Application:
+        """Return the ASGI application."""
+        chosen = limits or Limits()
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await cls(hub=hub, limits=chosen, scope=scope, receive=receive, send=send).serve()
+
+        return application
+
+    async def serve(self) -> None:
+        """Carry the connection from its first message to its last."""
+        await self._receive()
+        try:
+            self._principal = await self._authenticate()
+            subprotocol, form = self._negotiate()
+        except PlatformError as error:
+            await self._refuse(error)
+            return
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
+        self._client = Client(send=self._send, form=form)
+        self._client.task = asyncio.current_task()
+        self._hub.join(self._client)
+        try:
+            await self._converse()
+        except asyncio.CancelledError:
+            if self._client.close_code is None:
+                raise
+            await self._close(self._client.close_code)
+        finally:
+            self._hub.leave(self._client)
+
+    async def _authenticate(self) -> Principal:
+        principal = await authenticate_socket(dict(self._scope))
+        if not principal.may(SCOPE):
+            raise Forbidden(f"the scope {SCOPE} is missing")
+        return principal
+
+    def _negotiate(self) -> tuple[str | None, Format]:
+        offered = self._scope.get("subprotocols") or []
+        if not offered:
+            return None, Format.JSON
+        for name in offered:
+            if name in SUBPROTOCOLS:
+                return name, SUBPROTOCOLS[name]
+        raise BadCommand(f"known subprotocols: {', '.join(SUBPROTOCOLS)}", code="subprotocol_unknown")
+
+    async def _refuse(self, error: PlatformError) -> None:
+        """Answer the handshake with a problem where the server can, else with its plain 403."""
+        code = error.fault if isinstance(error, BadCommand) else error.code
+        log.info("market_data.socket.refused", code=code)
+        if "websocket.http.response" not in self._scope.get("extensions", {}):
+            await self._send({"type": "websocket.close", "code": CLOSE_NOT_ALLOWED})
+            return
+        body = orjson.dumps({"code": code, "status": error.status, "detail": str(error)})
+        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+        await self._send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
+        await self._send({"type": "websocket.http.response.body", "body": body})
+
+    async def _converse(self) -> None:
+        await self._wait_for_values()
+        await self._tell(
+            {
+                "t": "welcome",
+                "v": 1,
+                "conn": uuid.uuid4().hex,
+                "user": self._principal.label,
+                "limits": self._limits.public(),
+                "f": FIELDS,
+                "s": self._hub.positions(),
+            }
+        )
+        while True:
+            message = await self._next()
+            if message is not None and message["type"] == "websocket.disconnect":
+                return
+            if not await self._stay(message):
+                return
+
+    async def _next(self) -> Mapping[str, Any] | None:
+        try:
+            async with asyncio.timeout(self._limits.check_seconds):
+                return await self._receive()
+        except TimeoutError:
+            return None
+
+    async def _stay(self, message: Mapping[str, Any] | None) -> bool:
+        if time.monotonic() - self._checked_at >= self._limits.check_seconds and not await self._still_allowed():
+            return False
+        return message is None or await self._obey(message)
+
+    async def _wait_for_values(self) -> None:
+        self._checked_at = time.monotonic()
+        try:
+            await asyncio.wait_for(self._hub.loaded.wait(), LOAD_SECONDS)
+        except TimeoutError:
+            log.warning("market_data.socket.unloaded")
+
+    async def _still_allowed(self) -> bool:
+        """A key that was revoked or has expired ends its sockets within a minute; the living renew their wishes."""
+        self._checked_at = time.monotonic()
+        try:
+            await self._authenticate()
+        except PlatformError:
+            await self._close(CLOSE_NOT_ALLOWED)
+            return False
+        if self._checked_at - self._renewed_at >= RENEW_SECONDS:
+            self._renewed_at = self._checked_at
+            await database_sync_to_async(renew)(
+                user_id=self._principal.user_id, modes=self._client.tokens(), now=timezone.now()
+            )
+        return True
+
+    async def _obey(self, message: Mapping[str, Any]) -> bool:
+        """Answer one message; say whether the client may stay."""
+        try:
+            self._admit()
+            await self._do(parse(message, limits=self._limits))
+        except BadCommand as error:
+            return await self._fault(message, error.fault, error)
+        except PlatformError as error:
+            return await self._fault(message, error.code, error)
+        return True
+
+    def _admit(self) -> None:
+        if not self._allowance.take(now=time.monotonic()):
+            raise BadCommand(f"at most {self._limits.commands_per_second:g} commands a second", code="rate_limited")
+
+    async def _fault(self, message: Mapping[str, Any], code: str, error: PlatformError) -> bool:
+        self._refusals += code == "rate_limited"
+        if self._refusals > REFUSALS:
+            await self._close(CLOSE_TOO_FAST)
+            return False
+        await self._tell({"t": "err", "id": id_of(message), "code": code, "detail": str(error), "field": error.field})
+        return True
+
+    async def _do(self, command: Command) -> None:
+        if command.op == "sub":
+            await self._subscribe(command)
+        elif command.op == "unsub":
+            await self._unsubscribe(command)
+        elif command.op == "resume":
+            await self._tell({"t": "ok", "id": command.id, "op": "resume"})
+            self._hub.resume(self._client, since=command.since)
+        elif command.op == "ack":
+            self._hub.acknowledge(self._client, frames=command.frames)
+        else:
+            await self._tell({"t": "pong", "id": command.id, "ts": time.time_ns() // 1_000_000})
+
+    async def _subscribe(self, command: Command) -> None:
+        done = await database_sync_to_async(wish_for_socket)(
+            tokens=command.tokens,
+            keys=command.symbols,
+            mode=command.mode,
+            user_id=self._principal.user_id,
+            room=Room(held=frozenset(self._client.tokens()), most=self._limits.instruments),
+            now=timezone.now(),
+        )
+        if not done.accepted:
+            first = done.rejected[0]["instrument"]
+            field = "tokens" if isinstance(first, int) else "symbols"
+            raise BadCommand(f"no listed instrument {first}", code="instrument_unknown", field=field)
+        self._tune(command)
+        await self._tell(
+            {
+                "t": "ok",
+                "id": command.id,
+                "op": "sub",
+                "mode": command.mode,
+                "accepted": [[token, key] for token, key in done.accepted.items()],
+                "rejected": done.rejected,
+            }
+        )
+        self._hub.subscribe(self._client, mode=command.mode, tokens=done.accepted, since=command.since)
+
+    def _tune(self, command: Command) -> None:
+        if command.max_hz is not None:
+            self._client.interval = 1 / command.max_hz
+        if command.window is not None:
+            self._client.window = command.window
+
+    async def _unsubscribe(self, command: Command) -> None:
+        tokens = set(command.tokens)
+        if command.symbols:
+            tokens |= set(await database_sync_to_async(_tokens_of)(command.symbols))
+        held = self._client.tokens().keys() & tokens
+        self._hub.unsubscribe(self._client, tokens=held)
+        await self._tell({"t": "ok", "id": command.id, "op": "unsub", "removed": sorted(held)})
+
+    async def _tell(self, document: dict[str, object]) -> None:
+        await self._send({"type": "websocket.send", "text": orjson.dumps(document).decode()})
+
+    async def _close(self, code: int) -> None:
+        await self._send({"type": "websocket.close", "code": code})
+
+
+def _tokens_of(symbols: tuple[str, ...]) -> list[int]:
+    return [row.instrument_token for row in instruments_by_keys(symbols).values()]

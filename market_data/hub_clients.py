@@ -1,0 +1,165 @@
+"""Clients of a hub and the cohorts they form: cursors instead of queues."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from kite.types import Mode
+from market_data.frames import Format, FrameType, Span, encode
+from market_data.table import LastValues, Slots, Tokens
+
+Message = Mapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+SNAPSHOT_CURSOR: Final = -1
+
+
+class ShardView:
+    """One shard as this process knows it."""
+
+    def __init__(self, shard: int) -> None:
+        self.shard = shard
+        self.epoch = 0
+        self.sequence = 0
+        self.published_us = 0
+        self.table = LastValues()
+        self.heard_at = 0.0
+        self.stale = False
+        self.reload_from = 0
+
+    def span(self, cursor: int) -> Span:
+        """Return the stretch from a cursor to now."""
+        return Span(
+            shard=self.shard,
+            epoch=self.epoch,
+            from_sequence=cursor,
+            to_sequence=self.sequence,
+            published_us=self.published_us,
+        )
+
+    def begin(self, epoch: int) -> None:
+        """Start counting anew; the values stay and age."""
+        self.epoch = epoch
+        self.sequence = self.reload_from = 0
+        self.table.version[self.table.version > 0] = 1
+
+
+class Cohort:
+    """Clients that want the same instruments in the same mode and format: a frame is built once for all of them."""
+
+    def __init__(self, *, form: Format, mode: Mode, tokens: Iterable[int]) -> None:
+        self.form = form
+        self.mode = mode
+        self.tokens: Tokens = np.array(sorted(tokens), np.uint32)
+        self.lanes: dict[Client, Lane] = {}
+        self._slots: dict[int, Slots] = {}
+        self._frames: dict[tuple[int, int], Message | None] = {}
+        self._built_for: dict[int, tuple[int, int]] = {}
+
+    def slots(self, view: ShardView) -> Slots:
+        """Return where the cohort's instruments are in a shard's table."""
+        found = self._slots.get(view.shard)
+        if found is None:
+            found = self._slots[view.shard] = view.table.slots(self.tokens)
+        return found
+
+    def has_news(self, view: ShardView, since: int) -> bool:
+        """Say whether anything changed after a sequence."""
+        return bool((view.table.version[self.slots(view)] > since).any())
+
+    def delta(self, view: ShardView, cursor: int) -> Message | None:
+        """Return what changed after the cursor, None for nothing."""
+        return self._cached(view, cursor)
+
+    def snapshot(self, view: ShardView, fresh: set[int]) -> Message | None:
+        """Return the last values of these instruments, None where there are none yet."""
+        if len(fresh) == len(self.tokens):
+            return self._cached(view, SNAPSHOT_CURSOR)
+        slots = self.slots(view)[np.isin(self.tokens, np.fromiter(fresh, np.uint32))]
+        return self._build(view, slots, cursor=0, kind=FrameType.SNAPSHOT)
+
+    def _cached(self, view: ShardView, cursor: int) -> Message | None:
+        position = (view.epoch, view.sequence)
+        if self._built_for.get(view.shard) != position:
+            self._frames = {key: frame for key, frame in self._frames.items() if key[0] != view.shard}
+            self._built_for[view.shard] = position
+        key = (view.shard, cursor)
+        if key not in self._frames:
+            kind = FrameType.SNAPSHOT if cursor == SNAPSHOT_CURSOR else FrameType.DELTA
+            self._frames[key] = self._build(view, self.slots(view), cursor=max(cursor, 0), kind=kind)
+        return self._frames[key]
+
+    def forget_frames(self) -> None:
+        """Drop what was built: values changed without a new sequence."""
+        self._built_for.clear()
+
+    def _build(self, view: ShardView, slots: Slots, *, cursor: int, kind: FrameType) -> Message | None:
+        chosen = slots[view.table.version[slots] > cursor]
+        if not len(chosen):
+            return None
+        payload = encode(
+            rows=view.table.rows[chosen], mode=self.mode, form=self.form, kind=kind, span=view.span(cursor)
+        )
+        if self.form is Format.BINARY:
+            return {"type": "websocket.send", "bytes": payload}
+        return {"type": "websocket.send", "text": payload.decode()}
+
+
+class Lane:
+    """One client's instruments of one mode: how far it is per shard, and which still need their first value."""
+
+    def __init__(self, cohort: Cohort, *, cursors: dict[int, int], fresh: set[int]) -> None:
+        self.cohort = cohort
+        self.cursors = cursors
+        self.fresh: dict[int, set[int]] = {shard: set(fresh) for shard in cursors}
+
+
+class Client:
+    """One socket. A client that cannot take a frame is skipped; its next frame leads from its own cursor to now."""
+
+    def __init__(self, *, send: Send, form: Format) -> None:
+        self.send = send
+        self.form = form
+        self.lanes: dict[Mode, Lane] = {}
+        self.window = 0
+        self.unacked = 0
+        self.interval = 0.0
+        self.sent_at = time.monotonic()
+        self.busy_since: float | None = None
+        self.sending: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.task: asyncio.Task[Any] | None = None
+        self.close_code: int | None = None
+
+    def tokens(self) -> dict[int, Mode]:
+        """Return what the client gets, and how."""
+        return {int(token): mode for mode, lane in self.lanes.items() for token in lane.cohort.tokens}
+
+    def is_ready(self) -> bool:
+        """Say whether a data frame may go out now."""
+        return self.busy_since is None and not (self.window and self.unacked >= self.window)
+
+
+class Resumed:
+    """An awaitable that carries on a coroutine which was stepped by hand and waits for `waiting`."""
+
+    def __init__(self, coroutine: Any, waiting: Any) -> None:
+        self._coroutine = coroutine
+        self._waiting = waiting
+
+    def __await__(self) -> Any:
+        """Yield what the coroutine waits for, then whatever it waits for next."""
+        waiting = self._waiting
+        while True:
+            try:
+                value = yield waiting
+            except BaseException as error:  # noqa: BLE001 (handed on, cancellation included, to where it belongs)
+                step, argument = self._coroutine.throw, error
+            else:
+                step, argument = self._coroutine.send, value
+            try:
+                waiting = step(argument)
+            except StopIteration as end:
+                return end.value
