@@ -23,7 +23,7 @@ class Case:
 
     name: str
     packets: int
-    frames: Sequence[bytes]
+    frames: list[bytes]
 
 
 def _packet(source: random.Random, length: int) -> bytes:

@@ -11,13 +11,13 @@ from kite.types import Login
 
 SECRET = "se+cret/access=token"
 
-# The numbers of the product divided by fifty.
+# The numbers of the product made quick, but not so quick that a busy machine looks like a dead broker.
 QUICK = Options(
-    open_timeout=0.5,
-    ping_interval=0.05,
-    pong_timeout=0.1,
-    suspect_after=0.1,
-    silent_after=0.2,
+    open_timeout=2,
+    ping_interval=0.1,
+    pong_timeout=0.5,
+    suspect_after=0.5,
+    silent_after=1.0,
     close_timeout=0.1,
     backoff_first=0.01,
     backoff_last=0.1,

@@ -138,22 +138,20 @@ DOUBTFUL = [
 ]
 
 # The request left and nothing that can be read came back.
-BROKEN = [
-    Recorded(name, steps, OutcomeUnknown, Unavailable)
-    for name, steps in {
-        "reset before the answer": [Act.RESET],
-        "reset inside the answer": [_lying(ORDER[:20], len(ORDER)), Act.RESET],
-        "closed before the answer": [],
-        "closed inside the first line": [b"HTTP/1.1 2"],
-        "closed inside the body": [_lying(ORDER[:20], len(ORDER))],
-        "closed inside a chunk": [_chunked(b"%x\r\n%b" % (len(ORDER), ORDER[:20]))],
-        "noise": [b"\x00\x01\x02\x03 nothing of HTTP\r\n\r\n"],
-        "compression that is none": [http(200, ORDER, extra=GZIP)],
-        "silence": [Act.HANG],
-        "silence inside the body": [_lying(ORDER[:20], len(ORDER)), Act.HANG],
-        "a head that trickles": [Trickle(http(200, ORDER))],
-        "a body that trickles": [http(200, ORDER)[: -len(ORDER)], Trickle(ORDER)],
-    }.items()
-]
+_BREAKS: dict[str, Sequence[Step]] = {
+    "reset before the answer": [Act.RESET],
+    "reset inside the answer": [_lying(ORDER[:20], len(ORDER)), Act.RESET],
+    "closed before the answer": [],
+    "closed inside the first line": [b"HTTP/1.1 2"],
+    "closed inside the body": [_lying(ORDER[:20], len(ORDER))],
+    "closed inside a chunk": [_chunked(b"%x\r\n%b" % (len(ORDER), ORDER[:20]))],
+    "noise": [b"\x00\x01\x02\x03 nothing of HTTP\r\n\r\n"],
+    "compression that is none": [http(200, ORDER, extra=GZIP)],
+    "silence": [Act.HANG],
+    "silence inside the body": [_lying(ORDER[:20], len(ORDER)), Act.HANG],
+    "a head that trickles": [Trickle(http(200, ORDER))],
+    "a body that trickles": [http(200, ORDER)[: -len(ORDER)], Trickle(ORDER)],
+}
+BROKEN = [Recorded(name, steps, OutcomeUnknown, Unavailable) for name, steps in _BREAKS.items()]
 
 ALL = [*ACKNOWLEDGED, *UNPROVED, *REFUSED, *EXPIRED, *THROTTLED, *DOUBTFUL, *BROKEN]

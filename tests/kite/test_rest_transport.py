@@ -18,6 +18,7 @@ from tests.kite.certificates import server_context, write_certificate
 from tests.kite.recorded import ORDER, error
 from tests.kite.test_verdicts import login, order
 from tests.kite.wire_server import Act, Trickle, WireServer, http
+from tests.sandbox_server import wait_for
 
 EMPTY_BOOK = http(200, b'{"status":"success","data":[]}')
 DONE = http(200, b'{"status":"success","data":true}')
@@ -133,7 +134,9 @@ def test_a_read_survives_a_connection_closed_while_idle() -> None:
     with WireServer([EMPTY_BOOK]) as server:
         rest = Rest(login(server.root))
 
-        books = [rest.orders(), rest.orders()]
+        books = [rest.orders()]
+        wait_for(lambda: server.closed == 1)
+        books.append(rest.orders())
         rest.close()
 
     assert books == [[], []]

@@ -28,7 +28,7 @@ INDEX_KINDS = {wire.KIND_INDEX_QUOTE, wire.KIND_INDEX_FULL}
 
 
 def official(raw: bytes) -> list[dict[str, Any]]:
-    return KiteTicker("key", "token")._parse_binary(raw)  # type: ignore[no-any-return]
+    return KiteTicker("key", "token")._parse_binary(raw)
 
 
 def as_official(row: Any) -> dict[str, Any]:

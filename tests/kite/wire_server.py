@@ -49,6 +49,7 @@ class WireServer:
     greets: bool = True
     heard: list[Heard] = field(default_factory=list)
     connections: int = 0
+    closed: int = 0
 
     def __enter__(self) -> Self:
         self._stopping = threading.Event()
@@ -100,6 +101,7 @@ class WireServer:
             pass
         finally:
             peer.close()
+            self.closed += 1
 
     def _hear(self, peer: socket.socket) -> bool:
         text = b""
