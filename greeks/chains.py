@@ -17,7 +17,7 @@ from greeks.valuation import Kept, Market, Terms
 from kite.types import Mode
 from kite.wire import Rows
 from market_data import subscriptions
-from market_data.bus import SyncBus, sync_bus
+from market_data.bus import NamedBlob, SyncBus, sync_bus
 from market_data.errors import CapacityExceeded
 
 log = structlog.get_logger(__name__)
@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 REFRESH: Final = timedelta(seconds=10)
 REPUBLISH_SECONDS: Final = 5.0
 DRIFT: Final = 0.01
+KEPT_SECONDS: Final = 4 * 86_400
 WISHER: Final = "greeks"
 
 
@@ -109,7 +110,8 @@ class Engine:
 
     def _publish(self, plan: Layout, market: Market, terms: Sequence[Terms], rows: store.Rows, now: datetime) -> int:
         stamp = now.timestamp()
-        heads, published = [], 0
+        heads: list[bytes] = []
+        blobs: list[NamedBlob] = []
         for slot, term in zip(plan.slots, terms, strict=True):
             newest = _newest(slot, market)
             sequence, known = self._published.get(slot.key, (0, -np.inf))
@@ -119,12 +121,12 @@ class Engine:
             heads.append(store.head(header=header, rows=rows[slot.rows], symbols=slot.symbols))
             if due:
                 blob = store.pack(head=heads[-1], rows=rows[slot.rows], symbols=slot.symbols)
-                self._bus.put_blob(key=slot.key.blob, blob=blob, topic=slot.key.topic, sequence=sequence)
+                blobs.append(NamedBlob(slot.key.blob, blob, slot.key.topic, sequence))
                 self._published[slot.key] = (sequence, newest)
-                published += 1
-        if published:
-            self._bus.put_blob(key=store.INDEX, blob=b"".join(heads), topic=store.INDEX, sequence=int(stamp * 1000))
-        return published
+        if blobs:
+            index = NamedBlob(store.INDEX, b"".join(heads), store.INDEX, int(stamp * 1000))
+            self._bus.put_blobs(blobs=[*blobs, index], seconds=KEPT_SECONDS)
+        return len(blobs)
 
 
 @cache

@@ -55,8 +55,11 @@ class Kept:
 
 def gather(*, plan: Layout, latest: Rows, now: datetime) -> Market:
     """Return the ticks of the layout's rows as columns; `latest` holds one row per token, by token."""
-    known = np.isin(plan.token, latest["instrument_token"])
-    place = np.searchsorted(latest["instrument_token"], plan.token[known])
+    tokens = np.ascontiguousarray(latest["instrument_token"])
+    place = np.searchsorted(tokens, plan.token)
+    known = place < len(tokens)
+    known[known] = tokens[place[known]] == plan.token[known]
+    place = place[known]
 
     def column(values: npt.NDArray[Any], missing: float) -> Floats:
         filled = np.full(len(plan.token), missing)
