@@ -75,6 +75,11 @@ class SealedAttribute(DeferredAttribute):
         instance.__dict__[self.field.attname] = value
 
 
+def sealed_fields(model: type[Model]) -> "list[SealedField]":
+    """Return the sealed columns of a model."""
+    return [field for field in model._meta.concrete_fields if isinstance(field, SealedField)]  # noqa: SLF001
+
+
 class SealedField(BinaryField[Any, Any]):
     """A bytea column: an envelope bound to installation, model, field and primary key.
 
@@ -98,6 +103,11 @@ class SealedField(BinaryField[Any, Any]):
         """Return the secret of a stored value."""
         plaintext = envelope.unseal(sealed=sealed, place=self.place(instance=instance), provider=installed.provider())
         return Secret(plaintext.decode())
+
+    def key_id(self, *, instance: Model) -> str | None:
+        """Return the id of the key that the stored value needs; opens nothing."""
+        value = instance.__dict__[self.attname]
+        return envelope.key_id_of(sealed=value) if isinstance(value, Sealed) else None
 
     def pre_save(self, model_instance: Model, add: bool) -> Sealed | None:  # noqa: FBT001 (Django's signature)
         """Seal a newly assigned secret; leave an unchanged one as it is stored."""

@@ -1,0 +1,152 @@
+"""The encryption key is rotated online, and a killed rotation loses nothing."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from accounts import resealing
+from accounts.models import AuditEntry, Credential
+from accounts.vault.keyfile import new_ring, read_ring, write_ring
+from tests.factories import BrokerAccountFactory, CredentialFactory
+from tests.sandbox_server import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def ring(settings: Any, tmp_path: Path, now: Any) -> Iterator[Path]:
+    """Return the path of a ring of the test's own."""
+    path = tmp_path / "keys" / "keyring.json"
+    write_ring(path=path, ring=new_ring(now=now, automatic=False), replace_existing=False)
+    settings.VAULT_KEY_FILE = str(path)
+    return path
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("rotate_encryption_key", *arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def many(count: int) -> list[Credential]:
+    accounts = BrokerAccountFactory.build_batch(count)
+    type(accounts[0]).objects.bulk_create(accounts)
+    rows = [
+        CredentialFactory.build(account=account, live=True, api_secret=f"secret of {account.label}")
+        for account in accounts
+    ]
+    return Credential.objects.bulk_create(rows)
+
+
+@pytest.mark.django_db
+def test_every_value_moves_to_the_new_key_and_still_opens(ring: Path) -> None:
+    before = read_ring(path=ring).writing
+    CredentialFactory(live=True, api_secret="one", access_token="two")
+
+    said = run()
+
+    after = read_ring(path=ring)
+    row = Credential.objects.get()
+    assert after.writing != before
+    assert set(after.keys) == {before, after.writing}
+    assert resealing.keys_in_use() == {after.writing: 2}
+    assert (row.api_secret.reveal(), row.access_token.reveal()) == ("one", "two")
+    assert "2 values open." in said
+    assert AuditEntry.objects.filter(action="accounts.key_ring.key_added").count() == 1
+
+
+@pytest.mark.django_db
+def test_a_dry_run_changes_nothing(ring: Path) -> None:
+    CredentialFactory()
+    before = (ring.read_bytes(), resealing.keys_in_use())
+
+    assert "1 values need key" in run("--dry-run")
+
+    assert (ring.read_bytes(), resealing.keys_in_use()) == before
+
+
+@pytest.mark.django_db
+def test_a_rotation_that_was_stopped_goes_on_with_the_key_it_had(ring: Path, now: Any) -> None:
+    CredentialFactory()
+    write_ring(path=ring, ring=read_ring(path=ring).with_new_key(now=now), replace_existing=True)
+    begun = read_ring(path=ring).writing
+
+    run()
+
+    assert read_ring(path=ring).writing == begun
+    assert resealing.keys_in_use() == {begun: 1}
+
+
+@pytest.mark.django_db
+def test_a_key_in_use_is_not_dropped(ring: Path, now: Any) -> None:
+    CredentialFactory()
+    write_ring(path=ring, ring=read_ring(path=ring).with_new_key(now=now), replace_existing=True)
+
+    assert run("--drop-unused").strip() == "Dropped: none."
+
+    assert len(read_ring(path=ring).keys) == 2
+
+
+@pytest.mark.django_db
+def test_an_unused_key_is_dropped_on_demand(ring: Path) -> None:
+    before = read_ring(path=ring).writing
+    CredentialFactory()
+    run()
+
+    assert run("--drop-unused").strip() == f"Dropped: {before}."
+
+    assert set(read_ring(path=ring).keys) == {read_ring(path=ring).writing}
+    assert "1 values open." in run("--verify")
+
+
+@pytest.mark.django_db
+def test_a_value_that_does_not_open_is_told(ring: Path, now: Any) -> None:
+    CredentialFactory()
+    write_ring(path=ring, ring=new_ring(now=now, automatic=False), replace_existing=True)
+
+    with pytest.raises(CommandError, match="no key"):
+        run("--verify")
+
+
+@pytest.mark.django_db
+def test_a_thousand_rows_move_within_a_minute(ring: Path) -> None:
+    many(1000)
+
+    started = time.monotonic()
+    run()
+
+    assert time.monotonic() - started < 60
+    assert resealing.keys_in_use() == {read_ring(path=ring).writing: 2000}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rotation_killed_half_way_leaves_every_value_readable(ring: Path) -> None:
+    many(600)
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    database = urlunsplit(parts._replace(path=f"/{connection.settings_dict['NAME']}"))
+    environment = {**os.environ, "DATABASE_URL": database, "VAULT_KEY_FILE": str(ring)}
+    command = [sys.executable, "manage.py", "rotate_encryption_key"]
+
+    killed = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(resealing.keys_in_use()) == 2 or killed.poll() is not None, seconds=30)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(10)
+
+    assert len(resealing.keys_in_use()) == 2
+    assert resealing.open_all() == 1200
+    run()
+    assert resealing.keys_in_use() == {read_ring(path=ring).writing: 1200}
+    assert {row.api_secret.reveal() for row in Credential.objects.select_related("account")} == {
+        f"secret of {row.account.label}" for row in Credential.objects.select_related("account")
+    }
