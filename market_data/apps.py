@@ -7,4 +7,5 @@ class MarketDataConfig(AppConfig):
     """Market data."""
 
     name = "market_data"
+    verbose_name = "Market data"
     default_auto_field = "django.db.models.BigAutoField"

@@ -155,7 +155,7 @@ def _timeline() -> tuple[Event, ...]:
             account=entry.subject.partition("account:")[2],
             at=entry.at,
             words=words_of(entry.action),
-            subject=entry.subject,
+            subject=entry.subject.removeprefix("account:"),
             reason=entry.reason,
             actor=entry.actor,
         )
@@ -165,4 +165,5 @@ def _timeline() -> tuple[Event, ...]:
 
 def words_of(action: str) -> str:
     """Write accounts.credential.rotated as a person would: Credential rotated."""
-    return " ".join(action.split(".")[1:]).replace("_", " ").capitalize()
+    words = " ".join(action.split(".")[1:]).replace("_", " ")
+    return words.replace("api key", "API key") if words.startswith("api") else words.capitalize()

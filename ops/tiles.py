@@ -13,10 +13,18 @@ def of(state: State) -> tuple[Tile, ...]:
 def _accounts(state: State) -> Tile:
     rows = state.accounts.values()
     ready = [row for row in rows if row.token.live and row.state == "active"]
-    missing = [row.label for row in rows if not row.token.live]
-    note = f"log in {', '.join(missing)}" if missing else "all logged in" if rows else "none yet"
     tone = "good" if ready and len(ready) == len(rows) else "warn" if ready else "bad"
-    return Tile(name="Accounts ready", value=len(ready), of=len(rows), note=note, tone=tone)
+    return Tile(name="Accounts ready", value=len(ready), of=len(rows), note=_readiness(state), tone=tone)
+
+
+def _readiness(state: State) -> str:
+    missing = [label for label, row in state.accounts.items() if not row.token.live]
+    out = [label for label, row in state.accounts.items() if row.state != "active"]
+    if missing:
+        return f"log in {', '.join(missing)}"
+    if out:
+        return f"out: {', '.join(out)}"
+    return "all logged in" if state.accounts else "none yet"
 
 
 def _ticks(state: State) -> Tile:

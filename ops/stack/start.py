@@ -77,7 +77,7 @@ class Start:
         chosen.setdefault("PUBLIC_URL", place.url)
         hosts = {"127.0.0.1", "localhost", "[::1]", urlsplit(chosen["PUBLIC_URL"]).hostname or HOST}
         chosen.setdefault("ALLOWED_HOSTS", ",".join(sorted(hosts)))
-        chosen.setdefault("SECRET_KEY", keep.secret("secret_key"))
+        chosen.setdefault("SECRET_KEY", keep.secret("secret_key", size=48))
         chosen.setdefault("API_KEY_PEPPER", keep.secret("api_key_pepper"))
         chosen.setdefault("INSTALLATION_ID", keep.secret("installation_id", size=9))
         chosen.setdefault("VAULT_KEY_FILE", str(keep.keyring))
