@@ -1,6 +1,9 @@
-"""Registers the app."""
+"""Registers the app and its check."""
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
+
+from accounts.vault import installed
 
 
 class AccountsConfig(AppConfig):
@@ -8,3 +11,7 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the check of the key ring."""
+        register(installed.check, Tags.security, deploy=True)

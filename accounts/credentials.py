@@ -17,6 +17,7 @@ from accounts.fields import Secret
 from accounts.health import locked, subject_of
 from accounts.models import BrokerAccount, Credential
 from accounts.queries import current_credential, login_of, token_expiry, with_dead_token
+from accounts.redaction import remember
 from kite.errors import KiteError
 from kite.rest import Rest, open_session
 from kite.types import KiteSession
@@ -66,6 +67,7 @@ def complete_login(
     Callers of one account queue at a lock in the database. Whoever finds, when its turn comes, that a login was made
     while it waited, or with its very request token, returns that login.
     """
+    remember(request_token)
     before = current_credential(account_id=account_id)
     with transaction.atomic():
         _queue(account_id, lock_wait)

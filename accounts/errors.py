@@ -39,6 +39,13 @@ class AccountUnknown(PlatformError):
     status = 404
 
 
+class AccountExists(PlatformError):
+    """The label or the broker's user id is taken."""
+
+    code = "account_exists"
+    status = 409
+
+
 class AccountStateConflict(PlatformError):
     """The account's state does not allow the change."""
 

@@ -10,9 +10,8 @@ from django.db.models import BinaryField, Model
 from django.db.models.lookups import Lookup
 from django.db.models.query_utils import DeferredAttribute
 
+from accounts.redaction import REDACTED, remember
 from accounts.vault import envelope, installed
-
-REDACTED = "[redacted]"
 
 
 class Secret:
@@ -25,6 +24,7 @@ class Secret:
 
     def reveal(self) -> str:
         """Return the text itself: for the one call that needs it, never for a variable that lives on."""
+        remember(self._text)
         return self._text
 
     def __str__(self) -> str:

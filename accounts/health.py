@@ -4,15 +4,44 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.audit import record, required
-from accounts.errors import AccountStateConflict, AccountUnknown
+from accounts.errors import AccountExists, AccountStateConflict, AccountUnknown
 from accounts.models import BrokerAccount
 from accounts.queries import due_for_recovery
 
 PLATFORM = "platform"
+CHANGEABLE = frozenset({"group", "streams_data", "places_orders", "source_address"})
 State = BrokerAccount.State
+
+
+def add(*, account: BrokerAccount, actor: str, now: datetime) -> BrokerAccount:
+    """Store a new account."""
+    try:
+        with transaction.atomic():
+            account.save(force_insert=True)
+            detail = {"broker_user_id": account.broker_user_id}
+            record(actor=actor, action="accounts.account.added", subject=subject_of(account), detail=detail, now=now)
+    except IntegrityError as error:
+        raise AccountExists(f"{account.label} or {account.broker_user_id} is taken", field="label") from error
+    return account
+
+
+def change(*, account_id: UUID, changes: Mapping[str, object], actor: str, now: datetime) -> BrokerAccount:
+    """Change what an account is used for; whose it is and its state are not changed here."""
+    if excess := changes.keys() - CHANGEABLE:
+        raise AccountStateConflict(f"{', '.join(sorted(excess))} cannot be changed", field=min(excess))
+    with transaction.atomic():
+        account = locked(account_id)
+        if not changes:
+            return account
+        for name, value in changes.items():
+            setattr(account, name, value)
+        _save(account, changes)
+        detail = {name: str(value) for name, value in changes.items()}
+        record(actor=actor, action="accounts.account.changed", subject=subject_of(account), detail=detail, now=now)
+    return account
 
 
 def degrade(*, account_id: UUID, reason: str, now: datetime, recovers_at: datetime) -> None:

@@ -9,7 +9,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import serializers
 
 from accounts.authentication import ApiKeyAuthentication, PrincipalSessionAuthentication
-from accounts.models import BrokerAccount, Credential
+from accounts.models import AccountGroup, BrokerAccount, Credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,46 @@ class AccountListSerializer(serializers.Serializer[object]):
     """Every account the caller sees."""
 
     results = AccountSerializer(many=True)
+
+
+class NewAccountSerializer(serializers.ModelSerializer[BrokerAccount]):
+    """An account to bring in."""
+
+    group = serializers.SlugRelatedField(
+        slug_field="name", queryset=AccountGroup.objects.all(), required=False, allow_null=True
+    )
+
+    class Meta:
+        model = BrokerAccount
+        fields: tuple[str, ...] = (
+            "label",
+            "broker_user_id",
+            "group",
+            "streams_data",
+            "places_orders",
+            "source_address",
+        )
+
+
+class AccountChangeSerializer(NewAccountSerializer):
+    """What an account is used for."""
+
+    class Meta(NewAccountSerializer.Meta):
+        fields = ("group", "streams_data", "places_orders", "source_address")
+
+
+class StateSerializer(serializers.Serializer[object]):
+    """The state wanted, and why."""
+
+    state = serializers.ChoiceField(choices=["active", "cordoned", "retired"])
+    reason = serializers.CharField(max_length=200)
+
+
+class ProbeSerializer(serializers.Serializer[object]):
+    """What the broker says of the login."""
+
+    user_id = serializers.CharField()
+    user_name = serializers.CharField()
 
 
 class RotationSerializer(serializers.Serializer[object]):

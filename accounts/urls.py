@@ -9,6 +9,8 @@ urlpatterns = [
     path("api/v1/accounts", views.AccountListView.as_view(), name="accounts"),
     path("api/v1/accounts/<slug:label>", views.AccountView.as_view(), name="account"),
     path("api/v1/accounts/<slug:label>/credentials", views.CredentialsView.as_view(), name="account-credentials"),
+    path("api/v1/accounts/<slug:label>/state", views.AccountStateView.as_view(), name="account-state"),
+    path("api/v1/accounts/<slug:label>/probe", views.ProbeView.as_view(), name="account-probe"),
     path("accounts/kite/login/<slug:label>/", views.begin_login, name="kite-login"),
     path("accounts/kite/callback", views.finish_login, name="kite-callback"),
 ]

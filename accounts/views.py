@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import credentials
+from accounts import credentials, health
 from accounts.errors import Forbidden, LoginRefused, NotAuthenticated, PlatformError
 from accounts.models import BrokerAccount, User
 from accounts.queries import (
@@ -24,19 +24,26 @@ from accounts.queries import (
     account_by_label,
     current_credential,
     current_credentials,
+    login_for,
     principal_of,
     visible_accounts,
 )
 from accounts.serializers import (
+    AccountChangeSerializer,
     AccountListSerializer,
     AccountSerializer,
     AccountStatus,
+    NewAccountSerializer,
     PrincipalSerializer,
+    ProbeSerializer,
     RotationSerializer,
+    StateSerializer,
 )
-from kite.errors import KiteError
+from accounts.sessions import Sessions
+from kite.errors import KiteError, SessionExpired
 
 MAY_LOG_IN = "ops:write"
+STATE_VERBS = {"active": health.uncordon, "cordoned": health.cordon, "retired": health.retire}
 
 Page = Callable[..., HttpResponse]
 
@@ -44,7 +51,7 @@ Page = Callable[..., HttpResponse]
 class AccountListView(APIView):
     """GET /api/v1/accounts."""
 
-    required_scopes = {"GET": "accounts:read"}
+    required_scopes = {"GET": "accounts:read", "POST": "accounts:write"}
 
     @extend_schema(operation_id="accounts_list", responses=AccountListSerializer)
     def get(self, request: Request) -> Response:
@@ -55,16 +62,74 @@ class AccountListView(APIView):
         rows = [AccountStatus(account, held.get(account.pk), now) for account in accounts]
         return Response({"results": AccountSerializer(rows, many=True).data})
 
+    @extend_schema(operation_id="accounts_add", request=NewAccountSerializer, responses={201: AccountSerializer})
+    def post(self, request: Request) -> Response:
+        """Bring in an account; a caller limited to some accounts does not see it until it is given to them."""
+        form = NewAccountSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        account = BrokerAccount(**form.validated_data)
+        health.add(account=account, actor=_principal(request).label, now=timezone.now())
+        return Response(_document(account), status=status.HTTP_201_CREATED)
+
 
 class AccountView(APIView):
-    """GET /api/v1/accounts/{label}."""
+    """GET and PATCH /api/v1/accounts/{label}."""
 
-    required_scopes = {"GET": "accounts:read"}
+    required_scopes = {"GET": "accounts:read", "PATCH": "accounts:write"}
 
     @extend_schema(operation_id="accounts_get", responses=AccountSerializer)
     def get(self, request: Request, label: str) -> Response:
         """Return one account."""
         return Response(_document(account_by_label(label=label, principal=_principal(request))))
+
+    @extend_schema(operation_id="accounts_change", request=AccountChangeSerializer, responses=AccountSerializer)
+    def patch(self, request: Request, label: str) -> Response:
+        """Change what an account is used for."""
+        principal = _principal(request)
+        account = account_by_label(label=label, principal=principal)
+        form = AccountChangeSerializer(data=request.data, partial=True)
+        form.is_valid(raise_exception=True)
+        changed = health.change(
+            account_id=account.pk, changes=form.validated_data, actor=principal.label, now=timezone.now()
+        )
+        return Response(_document(changed))
+
+
+class AccountStateView(APIView):
+    """PUT /api/v1/accounts/{label}/state."""
+
+    required_scopes = {"PUT": "ops:write"}
+
+    @extend_schema(operation_id="accounts_state", request=StateSerializer, responses=AccountSerializer)
+    def put(self, request: Request, label: str) -> Response:
+        """Cordon, uncordon or retire an account."""
+        principal = _principal(request)
+        account = account_by_label(label=label, principal=principal)
+        form = StateSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        verb = STATE_VERBS[form.validated_data["state"]]
+        verb(account_id=account.pk, reason=form.validated_data["reason"], actor=principal.label, now=timezone.now())
+        return Response(_document(account_by_label(label=label, principal=principal)))
+
+
+class ProbeView(APIView):
+    """POST /api/v1/accounts/{label}/probe."""
+
+    required_scopes = {"POST": "ops:write"}
+
+    @extend_schema(operation_id="accounts_probe", request=None, responses=ProbeSerializer)
+    def post(self, request: Request, label: str) -> Response:
+        """Ask the broker who the login belongs to; a dead token is forgotten."""
+        account = account_by_label(label=label, principal=_principal(request))
+        now = timezone.now()
+        login = login_for(account_id=account.pk, now=now)
+        sessions: Sessions = request.kite  # type: ignore[attr-defined] # by the middleware
+        try:
+            profile = sessions.client(login).profile()
+        except SessionExpired as error:
+            credentials.expire_token(account_id=account.pk, version=login.version, now=now, reason=str(error))
+            raise
+        return Response(ProbeSerializer(profile).data)
 
 
 class CredentialsView(APIView):

@@ -4,6 +4,8 @@ import sys
 
 import structlog
 
+from accounts.redaction import redact_line
+
 SHARED_PROCESSORS: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -35,6 +37,7 @@ def logging_config(*, json: bool, level: str) -> dict[str, object]:
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.format_exc_info,
                     renderer,
+                    redact_line,
                 ],
             },
         },

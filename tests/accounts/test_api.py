@@ -1,14 +1,19 @@
 """The accounts API."""
 
+import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from accounts import credentials, health
+from accounts.errors import AccountExists, AccountStateConflict
 from accounts.models import AuditEntry, BrokerAccount, Credential, User
 from accounts.queries import current_credential
 from tests.factories import AccountGroupFactory, BrokerAccountFactory, CredentialFactory, UserFactory
+from tests.sandbox_server import SandboxServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.accounts.urls")]
 
@@ -132,3 +137,122 @@ def test_a_rotation_of_a_retired_account_is_a_conflict(administrator: Client) ->
     answer = rotate(administrator)
 
     assert (answer.status_code, answer.json()["code"]) == (409, "account_state_conflict")
+
+
+def send(client: Client, method: str, path: str, body: dict[str, Any]) -> Any:
+    return client.generic(method, f"/api/v1/accounts{path}", json.dumps(body), content_type="application/json")
+
+
+def test_an_account_is_brought_in(administrator: Client) -> None:
+    AccountGroupFactory(name="family")
+    body = {"label": "new", "broker_user_id": "AB1234", "group": "family", "places_orders": False}
+
+    answer = send(administrator, "POST", "", body)
+
+    account = BrokerAccount.objects.get()
+    assert (answer.status_code, answer.json()["group"], answer.json()["places_orders"]) == (201, "family", False)
+    assert (account.label, account.broker_user_id, account.streams_data) == ("new", "AB1234", True)
+    assert AuditEntry.objects.get().action == "accounts.account.added"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"label": "taken", "broker_user_id": "XY0001"}, "label"),
+        ({"label": "new", "broker_user_id": "AB9999"}, "broker_user_id"),
+        ({"label": "no spaces", "broker_user_id": "XY0001"}, "label"),
+        ({"label": "new", "broker_user_id": "XY0001", "group": "nobody"}, "group"),
+        ({"label": "new", "broker_user_id": "XY0001", "source_address": "here"}, "source_address"),
+        ({"label": "new"}, "broker_user_id"),
+    ],
+)
+def test_an_account_that_cannot_be_brought_in_names_the_field(
+    administrator: Client, body: dict[str, str], field: str
+) -> None:
+    BrokerAccountFactory(label="taken", broker_user_id="AB9999")
+
+    answer = send(administrator, "POST", "", body)
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(field)
+    assert BrokerAccount.objects.count() == 1
+
+
+def test_two_who_bring_in_the_same_account_meet_a_conflict(now: datetime) -> None:
+    BrokerAccountFactory(label="one")
+
+    with pytest.raises(AccountExists):
+        health.add(account=BrokerAccount(label="one", broker_user_id="XY0001"), actor="asha", now=now)
+
+
+def test_the_use_of_an_account_is_changed_and_it_is_on_record(administrator: Client) -> None:
+    account = BrokerAccountFactory(label="one")
+
+    answer = send(administrator, "PATCH", "/one", {"streams_data": False, "source_address": "10.0.0.7"})
+
+    account.refresh_from_db()
+    assert answer.status_code == 200
+    assert (account.streams_data, account.places_orders, account.source_address) == (False, True, "10.0.0.7")
+    assert AuditEntry.objects.get().detail == {"streams_data": "False", "source_address": "10.0.0.7"}
+
+
+def test_whose_account_it_is_is_never_changed(administrator: Client, now: datetime) -> None:
+    account = BrokerAccountFactory(label="one", broker_user_id="AB0001")
+
+    send(administrator, "PATCH", "/one", {"broker_user_id": "XY0001", "state": "retired", "label": "two"})
+    with pytest.raises(AccountStateConflict):
+        health.change(account_id=account.pk, changes={"broker_user_id": "XY0001"}, actor="asha", now=now)
+
+    account.refresh_from_db()
+    assert (account.label, account.broker_user_id, account.state) == ("one", "AB0001", "active")
+
+
+def test_an_account_is_cordoned_and_retired_in_that_order(administrator: Client) -> None:
+    BrokerAccountFactory(label="one")
+
+    states = [
+        send(administrator, "PUT", "/one/state", {"state": state, "reason": "closing"}).status_code
+        for state in ("retired", "cordoned", "retired")
+    ]
+
+    assert states == [409, 200, 200]
+    assert BrokerAccount.objects.get().state == "retired"
+
+
+def test_a_state_needs_a_reason(administrator: Client) -> None:
+    BrokerAccountFactory(label="one")
+
+    assert send(administrator, "PUT", "/one/state", {"state": "cordoned"}).status_code == 400
+
+
+def test_a_probe_says_who_the_broker_sees(
+    administrator: Client, broker: SandboxServer, keyed_account: Callable[..., BrokerAccount], now: datetime
+) -> None:
+    account = keyed_account()
+    request_token = broker.login(0)
+    credentials.complete_login(account_id=account.pk, request_token=request_token, actor="asha", now=now)
+
+    answer = send(administrator, "POST", f"/{account.label}/probe", {})
+
+    assert (answer.status_code, answer.json()["user_id"]) == (200, account.broker_user_id)
+
+
+def test_a_probe_with_a_dead_token_forgets_it(
+    administrator: Client, broker: SandboxServer, keyed_account: Callable[..., BrokerAccount], now: datetime
+) -> None:
+    account = keyed_account()
+    credentials.complete_login(account_id=account.pk, request_token=broker.login(0), actor="asha", now=now)
+    broker.fault("token_killed", user=account.broker_user_id)
+
+    answer = send(administrator, "POST", f"/{account.label}/probe", {})
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "broker_session_expired")
+    assert current_credential(account_id=account.pk).token_expires_at is None
+
+
+def test_a_probe_without_a_login_asks_for_one(administrator: Client) -> None:
+    BrokerAccountFactory(label="one")
+
+    answer = send(administrator, "POST", "/one/probe", {})
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "login_needed")
