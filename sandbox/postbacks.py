@@ -41,11 +41,10 @@ class Postbacks:
         if self._random.random() < self.settings.postback_drop:
             return
         body = self.body(order=order, status=status, user=user)
-        for one in self._in_order(body):
-            for _ in range(1 + self.settings.postback_duplicate):
-                task = asyncio.get_running_loop().create_task(self._post(one))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+        bodies = [one for one in self._in_order(body) for _ in range(1 + self.settings.postback_duplicate)]
+        task = asyncio.get_running_loop().create_task(self._post_all(bodies))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def body(self, *, order: Order, status: Status | None, user: User) -> bytes:
         secret = "wrong" if self.settings.postback_bad_checksum else user.api_secret
@@ -62,8 +61,12 @@ class Postbacks:
         held, self._held = self._held, None
         return [body, held]
 
-    async def _post(self, body: bytes) -> None:
+    async def _post_all(self, bodies: list[bytes]) -> None:
         await asyncio.sleep(self.settings.postback_delay_seconds)
+        for body in bodies:
+            await self._post(body)
+
+    async def _post(self, body: bytes) -> None:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=TIMEOUT)
         try:

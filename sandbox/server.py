@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 
 from sandbox.accounts import credentials, write_private
 from sandbox.app import build_app
@@ -20,6 +23,7 @@ from sandbox.state import SAVE_SECONDS, load, save
 
 async def serve(options: Options) -> None:
     site = Site(options)
+    server_logger.addFilter(is_our_fault)
     runner = web.AppRunner(build_app(site), access_log=None, shutdown_timeout=1.0, handle_signals=False)
     await runner.setup()
     site.door = Door(runner=runner, host=options.host, port=options.port)
@@ -67,6 +71,12 @@ async def _until_stopped(ticking: asyncio.Task[None]) -> None:
     if ticking.done():
         ticking.result()
     ticking.cancel()
+
+
+def is_our_fault(record: logging.LogRecord) -> bool:
+    """Keep malformed HTTP, which has already been answered with 400, out of the error log."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 def reachable(host: str) -> str:

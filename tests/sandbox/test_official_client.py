@@ -257,7 +257,9 @@ def test_an_autosliced_order_has_a_parent_and_children(kite: KiteConnect, exchan
         kite.cancel_order("regular", child)
 
 
-def test_mutual_funds_are_read_only(kite: KiteConnect) -> None:
+def test_mutual_funds_are_read_only(exchange: SandboxServer) -> None:
+    kite = connect(exchange, 2)
+
     assert kite.mf_holdings()
     assert len(kite.mf_instruments()) == 25
     assert kite.mf_orders() == []
