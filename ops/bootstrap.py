@@ -9,11 +9,11 @@ from pathlib import Path
 
 from accounts import credentials
 from accounts.authentication import issue_api_key
-from accounts.models import ApiKey, BrokerAccount, User
-from accounts.queries import READING, current_credential, login_for, streaming_logins
+from accounts.models import ApiKey, BrokerAccount, Credential, User
+from accounts.queries import READING, current_credential, login_for, login_of
 from accounts.sessions import Sessions
 from kite.errors import SessionExpired
-from kite.types import Mode
+from kite.types import Login, Mode
 from market_data.catalogue import SyncReport, sync
 from market_data.models import Instrument, Subscription
 from market_data.queries import chain_instruments, expiries, futures, index_instrument, listed
@@ -112,12 +112,18 @@ def _token_works(account: BrokerAccount, *, sessions: Sessions, now: datetime) -
     return True
 
 
+def _reader(*, now: datetime) -> Login:
+    """Return a login to read with. After a crash every account may be degraded, and reading is still allowed."""
+    live = Credential.objects.filter(current=True, access_token__isnull=False, token_expires_at__gt=now)
+    return login_of(live.select_related("account").order_by("account__label")[0])
+
+
 def ensure_instruments(*, sessions: Sessions, now: datetime) -> SyncReport | None:
     """Load the instruments unless today's are there; None says that they were."""
     newest = listed().order_by("-synced_at").values_list("synced_at", flat=True).first()
     if newest is not None and trading_day(newest) == trading_day(now):
         return None
-    return sync(dump=sessions.client(streaming_logins(now=now)[0]).instruments(), now=now)
+    return sync(dump=sessions.client(_reader(now=now)).instruments(), now=now)
 
 
 def ensure_wishes(*, sessions: Sessions, now: datetime) -> dict[str, int]:
@@ -141,7 +147,7 @@ def _indices() -> list[Instrument]:
 def _derivatives(*, sessions: Sessions, now: datetime) -> list[Instrument]:
     found: list[Instrument] = []
     indices = {name: str(index_instrument(name)) for name in CHAINS}
-    spots = sessions.client(streaming_logins(now=now)[0]).ltp(indices.values())
+    spots = sessions.client(_reader(now=now)).ltp(indices.values())
     for name, index in indices.items():
         nearest = next((expiry for expiry in expiries(name=name) if expiry >= trading_day(now)), None)
         found += futures(name=name)[:2]

@@ -2,7 +2,7 @@
 
 import json
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from accounts.health import degrade
 from accounts.models import ApiKey, BrokerAccount, Credential, User
 from accounts.queries import current_credential, login_for
 from accounts.sessions import Sessions
@@ -90,6 +91,17 @@ def test_a_second_start_changes_nothing(broker: SandboxServer, secrets: Path) ->
     assert counts == [
         model.objects.count() for model in (User, BrokerAccount, Credential, ApiKey, Subscription, Instrument)
     ]
+
+
+def test_a_start_after_a_crash_that_degraded_every_account_goes_on(broker: SandboxServer, secrets: Path) -> None:
+    start(broker, secrets)
+    now = datetime.now(UTC)
+    for account in BrokerAccount.objects.all():
+        degrade(account_id=account.pk, reason="its socket died", now=now, recovers_at=now + timedelta(minutes=1))
+
+    start(broker, secrets)
+
+    assert Subscription.objects.filter(wanted_by="bootstrap").exists()
 
 
 def test_a_token_that_the_exchange_forgot_is_replaced(broker: SandboxServer, secrets: Path) -> None:
