@@ -44,7 +44,8 @@ class Program:
     # Sent one after another, each after `stop_seconds` of patience; SIGKILL follows by itself.
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     stop_seconds: float = 5.0
-    death_signal: signal.Signals = signal.SIGTERM
+    # For the death of the supervisor. Everything here is built to be killed, and a stuck child would hold its place.
+    death_signal: signal.Signals = signal.SIGKILL
     restart_seconds: float = 1.0
     # A quiet program writes to its log file only.
     quiet: bool = False

@@ -1,6 +1,7 @@
 """The programs of the platform: this is the whole table."""
 
 import http.client
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ def sandbox(*, environment: Mapping[str, str], port: int, credentials: Path, red
         folder=ROOT,
         environment=environment,
         stage=Stage.EXCHANGE,
+        death_signal=signal.SIGTERM,
         ready_text="sandbox ready",
     )
 

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Valkey:
             environment=environment,
             stage=Stage.CACHE,
             ready=lambda _: answers_ping(path=self.sockets / SOCKET_NAME),
+            death_signal=signal.SIGTERM,
             restart_seconds=0.2,
             quiet=True,
         )
