@@ -188,7 +188,9 @@ class Feed:
 
     async def _close_everything(self) -> None:
         lines = [line for lines in self._lines.values() for line in lines] + [line for _, line, _ in self._retiring]
-        await asyncio.gather(*(line.close() for line in lines), *self._verifying)
+        for task in self._verifying:
+            task.cancel()
+        await asyncio.gather(*(line.close() for line in lines))
         await self._in_database(self._ledger.close)
         self._database.shutdown(wait=True, cancel_futures=True)
 
@@ -230,13 +232,12 @@ class Feed:
             self._wake.set()
 
     async def _report_loss(self, line: Line, state: ConnectionState) -> None:
-        """Move its instruments at once where there is room; whether a 403 means a dead token is asked afterwards."""
+        """Move its instruments at once where there is room; whether the token is dead is asked afterwards."""
         login, cause = line.login, state.cause
         if self._plan.can_spare_an_account():
             await self._in_database(partial(self._ledger.degrade, account_id=login.account_id, reason=cause))
-        if state.phase is Phase.REJECTED:
-            self._verifying.add(task := asyncio.create_task(self._verify(login)))
-            task.add_done_callback(self._verifying.discard)
+        self._verifying.add(task := asyncio.create_task(self._verify(login)))
+        task.add_done_callback(self._verifying.discard)
         self._gaps.note_loss(label=line.label, cause=cause, since=line.last_frame_at, tokens=frozenset(line.wanted))
 
     async def _verify(self, login: Login) -> None:

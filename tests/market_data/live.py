@@ -44,6 +44,10 @@ class Loop:
     def start(self, work: Coroutine[Any, Any, Any]) -> "Any":
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    async def finish_threads(self) -> None:
+        """Wait for what runs in the loop's threads."""
+        await self._loop.shutdown_default_executor()
+
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
