@@ -1,0 +1,22 @@
+"""One running platform for all journeys of a worker."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.journeys.platform import Platform, running_platform
+
+
+@pytest.fixture(scope="package")
+def running() -> Iterator[Platform]:
+    """Return the platform, started once."""
+    yield from running_platform()
+
+
+@pytest.fixture
+def platform(running: Platform) -> Iterator[Platform]:
+    """Return the platform with a healthy exchange; faults and halts of a journey end with it."""
+    yield running
+    running.exchange("DELETE", "/faults")
+    for halt in running.desk()["trading"]["halts"]:
+        running.post_form("/admin/desk/verbs/resume", target=str(halt["id"]), reason="the journey is over")

@@ -1,0 +1,166 @@
+"""The whole platform as a stranger meets it: started by its supervisor, known by the lines it prints."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+from websockets.sync.client import ClientConnection, connect
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 120.0
+Found = TypeVar("Found")
+
+
+def eventually(look: Callable[[], Found | None], *, within: float, what: str) -> Found:
+    """Return the first true answer of `look`; fail when none came in time."""
+    deadline = time.monotonic() + within
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{what} did not happen within {within} s"
+        time.sleep(0.05)
+
+
+@dataclass
+class Platform:
+    """A running platform and what its screen said."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    screen: str = ""
+    panel: requests.Session = field(default_factory=requests.Session)
+
+    @property
+    def url(self) -> str:
+        """Where it serves."""
+        return re.search(r"^  Panel\s+(http://[^/]+)", self.screen, re.MULTILINE).group(1)  # type: ignore[union-attr]
+
+    @property
+    def api_key(self) -> str:
+        """The key on the screen."""
+        return re.search(r"^  API key\s+(\S+)", self.screen, re.MULTILINE).group(1)  # type: ignore[union-attr]
+
+    @property
+    def order_command(self) -> str:
+        """The curl on the screen."""
+        return re.search(r"^(curl .*?)$\n\n", self.screen, re.MULTILINE | re.DOTALL).group(1)  # type: ignore[union-attr]
+
+    @property
+    def stream_command(self) -> str:
+        """The WebSocket client on the screen."""
+        return re.search(r"^(\S*python -c .*)$", self.screen, re.MULTILINE).group(1)  # type: ignore[union-attr]
+
+    def sign_in(self) -> None:
+        """Sign in at the panel with what the screen said."""
+        user, password = re.search(r"^  Sign in\s+(\S+) / (\S+)", self.screen, re.MULTILINE).groups()  # type: ignore[union-attr]
+        self.panel.get(f"{self.url}/admin/login/", timeout=10)
+        answer = self.post_form("/admin/login/?next=/admin/desk/", username=user, password=password)
+        assert answer.url.endswith("/admin/desk/"), "the printed password was refused"
+
+    def post_form(self, path: str, **form: str) -> requests.Response:
+        """Send a form of the panel as a browser would."""
+        form["csrfmiddlewaretoken"] = self.panel.cookies["csrftoken"]
+        return self.panel.post(f"{self.url}{path}", data=form, headers={"Referer": self.url}, timeout=20)
+
+    def api(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
+        """Call the API with the printed key."""
+        headers["Authorization"] = f"Bearer {self.api_key}"
+        return requests.request(method, f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=20)
+
+    def desk(self) -> dict[str, Any]:
+        """Return what the Desk shows."""
+        answer = self.panel.get(f"{self.url}/admin/desk/state", timeout=10)
+        assert answer.status_code == 200, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    def socket(self, route: str) -> ClientConnection:
+        """Open a socket of the platform as a program."""
+        return connect(
+            f"ws{self.url.removeprefix('http')}{route}",
+            additional_headers={"Authorization": f"Bearer {self.api_key}"},
+            max_size=None,
+        )
+
+    def exchange(self, method: str, path: str, body: object = None, **query: str) -> Any:
+        """Call the control API of the sandbox."""
+        known = json.loads((self.folder / "sandbox" / "credentials.json").read_text())
+        answer = requests.request(
+            method,
+            known["control_url"] + path,
+            json=body,
+            params=query,
+            headers={"X-Control-Key": known["control_key"]},
+            timeout=10,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    def stop(self) -> int:
+        """Press Ctrl-C and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(40)
+
+
+def start_platform(*, folder: Path, environment: Mapping[str, str]) -> Platform:
+    """Start the supervisor and wait for the end of its screen."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ops.stack.up"],
+        cwd=ROOT,
+        env={**environment, "TICKER_DATA_DIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    platform = Platform(process=process, folder=folder)
+    log = (folder / "screen.log").open("w")
+    deadline = time.monotonic() + START_SECONDS
+    assert process.stdout is not None
+    for line in process.stdout:
+        platform.screen += line
+        log.write(line)
+        if line.startswith("Ready after"):
+            break
+        assert time.monotonic() < deadline, platform.screen[-4000:]
+    assert "Ready after" in platform.screen, platform.screen[-4000:]
+    subprocess.Popen(["cat"], stdin=process.stdout, stdout=log)  # keeps the pipe empty for as long as it lives
+    return platform
+
+
+def own_environment() -> dict[str, str]:
+    """Return this environment without what the tests set for themselves."""
+    theirs = {
+        "DATABASE_URL",
+        "REDIS_URL",
+        "SECRET_KEY",
+        "API_KEY_PEPPER",
+        "VAULT_KEY_FILE",
+        "PUBLIC_URL",
+        "ALLOWED_HOSTS",
+    }
+    return {name: value for name, value in os.environ.items() if name not in theirs and not name.startswith("PYTEST")}
+
+
+def running_platform() -> Iterator[Platform]:
+    """Yield a platform in a folder of its own and end it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="ticker-journey-"))
+    platform = start_platform(folder=folder, environment=own_environment())
+    try:
+        platform.sign_in()
+        yield platform
+    finally:
+        platform.stop()
+        shutil.rmtree(folder, ignore_errors=True)
