@@ -170,8 +170,8 @@ def test_an_answer_lost_after_acceptance_leaves_one_order_at_the_exchange(platfo
         what="the resolution",
     )
     assert final["outcome"] == "accepted"
-    entries = platform.exchange("GET", "/journal", tag=final["tag"])
-    assert sum(len(entry.get("order_ids", [])) for entry in entries["entries"] if entry["method"] == "POST") == 1
+    accepted = platform.exchange("GET", "/journal", route="order.place", verdict="accepted", tag=final["tag"])
+    assert [row["order_ids"] for row in accepted] == [[final["order_id"]]]
 
 
 def acknowledged(platform: Platform, order_id: str) -> dict[str, Any] | None:
