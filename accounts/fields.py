@@ -127,7 +127,7 @@ class SealedField(BinaryField[Any, Any]):
             raise TypeError(f"{self.name} is sealed for one row: assign it and save the row")
         return super().get_db_prep_value(value, connection, prepared)
 
-    def from_db_value(self, value: Any, expression: object, connection: object) -> Sealed | None:
+    def from_db_value(self, value: Any, _expression: object, _connection: object) -> Sealed | None:
         """Mark what comes from the database as sealed."""
         return None if value is None else Sealed(value)
 

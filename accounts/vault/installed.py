@@ -16,7 +16,7 @@ def provider() -> KeyProvider:
     return KeyFileProvider(path=Path(settings.VAULT_KEY_FILE), refuse_automatic=settings.PRODUCTION)
 
 
-def check(app_configs: object, **_: Any) -> list[CheckMessage]:
+def check(*_: Any, **__: Any) -> list[CheckMessage]:
     """Say whether secrets can be sealed: a check of `manage.py check --deploy`."""
     try:
         provider().writing_key_id()

@@ -15,7 +15,7 @@ from accounts.queries import current_credential
 from tests.factories import BrokerAccountFactory, CredentialFactory, UserFactory
 from tests.sandbox_server import SandboxServer
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.accounts.urls")]
+pytestmark = pytest.mark.django_db
 
 OURS = sorted(
     (model for model in admin.site._registry if model._meta.app_label == "accounts"), key=lambda m: m.__name__

@@ -15,7 +15,7 @@ from accounts.queries import current_credential
 from tests.factories import AccountGroupFactory, BrokerAccountFactory, CredentialFactory, UserFactory
 from tests.sandbox_server import SandboxServer
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.accounts.urls")]
+pytestmark = pytest.mark.django_db
 
 NEW = {"api_key": "freshkey", "api_secret": "canary-of-the-secret", "reason": "yearly"}
 

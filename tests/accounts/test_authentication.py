@@ -26,7 +26,7 @@ from accounts.permissions import HasScope
 from accounts.queries import EVERY_SCOPE, ROLE_SCOPES, Principal, principal_of
 from tests.factories import BrokerAccountFactory, UserFactory, principal
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.accounts.urls")]
+pytestmark = pytest.mark.django_db
 
 ME = "/api/v1/me"
 

@@ -15,7 +15,7 @@ from accounts.queries import current_credential, login_for
 from tests.factories import BrokerAccountFactory, UserFactory
 from tests.sandbox_server import SandboxServer
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.accounts.urls")]
+pytestmark = pytest.mark.django_db
 
 Make = Callable[..., BrokerAccount]
 

@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the ways to run it."""
         way = parser.add_mutually_exclusive_group()
-        way.add_argument("--dry-run", action="store_true", help="say what would be done")
+        way.add_argument("--dry-run", dest="preview", action="store_true", help="say what would be done")
         way.add_argument("--verify", action="store_true", help="open every value and say which keys are needed")
         way.add_argument(
             "--drop-unused",
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         try:
             if options["verify"]:
                 self._verify()
-            elif options["dry_run"]:
+            elif options["preview"]:
                 self._say_keys()
             elif options["drop_unused"]:
                 self._drop()
