@@ -66,3 +66,11 @@ class CursorBroken(OrdersError):
     code = "cursor_broken"
     status = 400
     outcome = None
+
+
+class PriceUnavailable(OrdersError):
+    """The last price is needed to judge the order and cannot be had at this moment."""
+
+    code = "price_unavailable"
+    status = 503
+    retryable = True

@@ -14,15 +14,22 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts.errors import PlatformError
 from accounts.models import BrokerAccount
-from accounts.queries import Principal, account_by_label, login_for
+from accounts.queries import Principal, account_by_label
 from accounts.sessions import Sessions
 from kite.errors import KiteError
-from market_data.errors import FeedDown
+from kite.types import OrderType
 from market_data.models import Instrument
-from market_data.queries import instrument_by_symbol, last_prices
-from orders import changes, execution, risk, tasks, updates
+from market_data.queries import instrument_by_symbol
+from orders import changes, execution, pricing, risk, tasks, updates
 from orders.clock import trading_day
-from orders.errors import ChangeForbidden, IdempotencyMismatch, OrderEnded, OrderUnknown, ReplacementForbidden
+from orders.errors import (
+    ChangeForbidden,
+    IdempotencyMismatch,
+    OrderEnded,
+    OrderUnknown,
+    PriceUnavailable,
+    ReplacementForbidden,
+)
 from orders.models import Order, OrderCommand
 from orders.queries import similar_exists
 from orders.states import FINAL, State
@@ -90,11 +97,12 @@ def place(*, principal: Principal, wanted: Wanted, idempotency_key: str, session
         return earlier
     instrument = instrument_by_symbol(exchange=wanted.exchange, tradingsymbol=wanted.tradingsymbol)
     order.instrument_token = instrument.instrument_token
-    price, age = _last_price(instrument, account=account, sessions=sessions, now=now)
-    order.notional = (risk.reference_price(order=order, last_price=price) or Decimal(0)) * order.quantity
+    price = _last_price(order, instrument, sessions=sessions, now=now)
+    reference = risk.reference_price(order=order, last_price=price.rupees if price else None)
+    order.notional = (reference or Decimal(0)) * order.quantity
     try:
         with transaction.atomic():
-            _write(order, wanted=wanted, instrument=instrument, price=price, age=age)
+            _write(order, wanted=wanted, instrument=instrument, price=price)
     except IntegrityError:
         # The same key came twice at once, and the other request was first.
         earlier = _earlier(order)
@@ -188,7 +196,7 @@ def _draft(wanted: Wanted, *, account: BrokerAccount, principal: Principal, key:
     )
 
 
-def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: Decimal | None, age: float) -> None:
+def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: pricing.Price | None) -> None:
     _serialise_content(order)
     order.replaces = _replaced(order, wanted.replaces)
     standing = execution.standing_of(order, now=order.created_at)
@@ -200,8 +208,8 @@ def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: Decim
         rejections=standing.rejections,
         instrument=instrument,
         similar=not wanted.allow_duplicate and similar_exists(order=order, within=DUPLICATE_WINDOW),
-        last_price=price,
-        price_age_seconds=age,
+        last_price=price.rupees if price else None,
+        price_age_seconds=price.age_seconds if price else 0.0,
     )
     denial = risk.denial_at_intake(order=order, facts=facts)
     if denial is not None:
@@ -253,33 +261,15 @@ def _replaced(order: Order, replaced_id: UUID | None) -> Order | None:
     return old
 
 
-def _last_price(
-    instrument: Instrument, *, account: BrokerAccount, sessions: Sessions, now: datetime
-) -> tuple[Decimal | None, float]:
-    """Return the last price and its age: from the ticks, else from the broker, else none."""
-    price, age = _streamed_price(instrument, now=now)
-    if price is not None and age <= risk.MAX_PRICE_AGE_SECONDS:
-        return price, age
-    key = f"{instrument.exchange}:{instrument.tradingsymbol}"
+def _last_price(order: Order, instrument: Instrument, *, sessions: Sessions, now: datetime) -> pricing.Price | None:
+    """Return the last price; raise PriceUnavailable where a market order's worth cannot be known at this moment."""
     try:
-        quotes = sessions.client(login_for(account_id=account.pk, now=now)).ltp([key])
+        return pricing.last_price(instrument=instrument, account_id=order.account_id, sessions=sessions, now=now)
     except (KiteError, PlatformError) as error:
-        log.warning("orders.intake.no_quote", instrument=key, error=str(error))
-        return price, age
-    quote = quotes.get(key)
-    return (quote.last_price, 0.0) if quote is not None and quote.last_price else (price, age)
-
-
-def _streamed_price(instrument: Instrument, *, now: datetime) -> tuple[Decimal | None, float]:
-    token = instrument.instrument_token
-    try:
-        prices = last_prices([token], now=now)
-    except FeedDown:
-        return None, 0.0
-    if token not in prices:
-        return None, 0.0
-    price, age = prices[token]
-    return Decimal(str(round(price, 4))), age
+        if order.order_type == OrderType.MARKET:
+            raise PriceUnavailable(f"no last price of {instrument}: {error}") from error
+        log.warning("orders.intake.no_quote", instrument=str(instrument), error=str(error))
+        return None
 
 
 def _check_change(order: Order, wanted: Mapping[str, object], *, now: datetime) -> None:

@@ -35,6 +35,12 @@ class Desk:
     principal: Principal
     sessions: Sessions
     clock: MovedClock
+    since: int
+
+    @property
+    def placed(self) -> list[str]:
+        """The ids of the orders that the exchange accepted during this test."""
+        return self.sandbox.placed(since=self.since)
 
     @property
     def last_price(self) -> float:
@@ -115,4 +121,5 @@ def desk(
         principal=principal(),
         sessions=Sessions(),
         clock=MovedClock(),
+        since=sandbox.journal_end(),
     )
