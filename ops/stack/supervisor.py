@@ -221,10 +221,13 @@ class Supervisor:
                     deadline[running] = time.monotonic() + running.program.stop_seconds
                     self._send_next_signal(running, sent[running])
 
-    @staticmethod
-    def _send_next_signal(running: Running, number: int) -> None:
-        signals = (*running.program.stop_signals, signal.SIGKILL)
-        running.send(signals[min(number, len(signals) - 1)])
+    def _send_next_signal(self, running: Running, number: int) -> None:
+        program = running.program
+        signals = (*program.stop_signals, signal.SIGKILL)
+        chosen = signals[min(number, len(signals) - 1)]
+        if number:
+            self._journal.write(name="run", line=f"{program.name} did not stop yet, sending {chosen.name}")
+        running.send(chosen)
 
 
 def _give_up(child: Child, *, waited_seconds: float) -> None:
