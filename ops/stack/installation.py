@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PRIVATE = 0o600
-SECRET_BYTES = 32
+SECRET_BYTES = 48
 LEFTOVER_SECONDS = 8.0
 CHECK_SECONDS = 0.05
 

@@ -9,8 +9,9 @@ ORDER = (
     '"product":"CNC","order_type":"MARKET","market_protection":-1}'
 )
 STREAM = (
+    # A `with` does not fit behind a semicolon, and a pasted line should stay one line.
     'from websockets.sync.client import connect; socket = connect("SOCKET", '
-    'additional_headers={"Authorization": "Bearer API_KEY"}); '
+    'additional_headers={"Authorization": "Bearer API_KEY"}).__enter__(); '
     'socket.send("""{"op":"sub","id":1,"mode":"quote","symbols":["NSE:INFY"]}"""); '
     "[print(message) for message in socket]"
 )
