@@ -19,6 +19,8 @@ from accounts.audit import record
 from accounts.models import AccountGroup, BrokerAccount, Credential
 from accounts.queries import current_credential, visible_accounts
 
+LOGGED_IN = "logged in"
+NO_LOGIN = "needs a login"
 STATE_COLOURS = {"active": "success", "degraded": "warning", "cordoned": "danger", "retired": "info"}
 
 
@@ -52,10 +54,10 @@ class BrokerAccountAdmin(ScopedAdmin):
         ("group", "source_address"),
         ("streams_data", "places_orders"),
         ("shown_state", "state_reason", "recovers_at"),
-        ("shown_login", "shown_version"),
+        ("told_login", "shown_version"),
     )
-    readonly_fields = ("shown_state", "state_reason", "recovers_at", "shown_login", "shown_version")
-    actions_detail = ("log_in", "rotate", "cordon", "uncordon", "log_out", "revoke")
+    readonly_fields = ("shown_state", "state_reason", "recovers_at", "told_login", "shown_version")
+    actions_detail = ("log_in", "rotate", {"title": "More", "items": ["cordon", "uncordon", "log_out", "revoke"]})
     actions_row = ("log_in", "rotate")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BrokerAccount]:
@@ -90,13 +92,16 @@ class BrokerAccountAdmin(ScopedAdmin):
         """The state as a coloured label."""
         return account.state
 
-    @display(description="login", label={"logged in": "success", "needs a login": "danger"})
+    @display(description="login", label={LOGGED_IN: "success", NO_LOGIN: "danger"})
     def shown_login(self, account: BrokerAccount) -> tuple[str, str] | str:
         """Whether a token is live, and until when."""
-        held = current_credential(account_id=account.pk)
-        if held is None or held.token_expires_at is None or not held.is_live(now=timezone.now()):
-            return "needs a login"
-        return "logged in", f"logged in until {timezone.localtime(held.token_expires_at):%d %b %H:%M}"
+        told = _login_of(account)
+        return told if told == NO_LOGIN else (LOGGED_IN, told)
+
+    @display(description="login")
+    def told_login(self, account: BrokerAccount) -> str:
+        """Whether a token is live, in words."""
+        return _login_of(account)
 
     @display(description="credential")
     def shown_version(self, account: BrokerAccount) -> str:
@@ -219,3 +224,10 @@ class AccountGroupAdmin(ScopedAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Say whether the caller may rename a family."""
         return may(request, "accounts:write")
+
+
+def _login_of(account: BrokerAccount) -> str:
+    held = current_credential(account_id=account.pk)
+    if held is None or held.token_expires_at is None or not held.is_live(now=timezone.now()):
+        return NO_LOGIN
+    return f"logged in until {timezone.localtime(held.token_expires_at):%d %b %H:%M}"

@@ -87,6 +87,13 @@ def test_records_are_only_read(panel: Client, model: Any, account: BrokerAccount
         assert panel.post(page(model, "delete", row.pk), {"post": "yes"}).status_code == 403
 
 
+def test_a_login_is_told_in_words_on_the_list_and_on_the_page(panel: Client, account: BrokerAccount) -> None:
+    for name, arguments in (("changelist", []), ("change", [account.pk])):
+        text = panel.get(page(BrokerAccount, name, *arguments)).text
+        assert "logged in until" in text
+        assert "(&#x27;logged in" not in text
+
+
 def test_an_account_is_added_and_it_is_on_record(panel: Client) -> None:
     panel.post(
         page(BrokerAccount, "add"),
