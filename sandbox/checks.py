@@ -17,7 +17,7 @@ MAX_ICEBERG_LEGS = 50
 
 def find_instrument(*, market: Market, exchange: str, tradingsymbol: str) -> int:
     row = market.universe.by_key.get(f"{exchange}:{tradingsymbol}")
-    if row is None or market.universe.instruments[row].is_index:
+    if row is None or market.universe.instruments[row].is_index or market.has_expired(row):
         raise input_error("The instrument you are placing an order for has either expired or does not exist.")
     return row
 

@@ -146,6 +146,12 @@ async def release_amo(site: Site, _request: web.Request, _body: dict[str, object
     return {"orders_accepted": site.exchange.accepted}
 
 
+async def change_dump(site: Site, _request: web.Request, body: dict[str, object]) -> object:
+    """Change rows of the published dump: `{"NSE:INFY": {"lot_size": 5}}`; what trades does not change."""
+    changes = {key: fields for key, fields in body.items() if isinstance(fields, dict)}
+    return {"changed": site.change_dump(changes)}
+
+
 async def tick_all(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
     """Publish every instrument once, whatever moved."""
     site.streamer.broadcast(np.arange(len(site.universe), dtype=np.int64))
@@ -167,6 +173,7 @@ ACTIONS: tuple[tuple[str, str, Action], ...] = (
     ("DELETE", "/faults/{number:[0-9]+}", clear_faults),
     ("GET", "/journal", show_journal),
     ("POST", "/users/{user_id}", change_user),
+    ("POST", "/dump", change_dump),
     ("POST", "/say", say),
     ("POST", "/square_off", square_off),
     ("POST", "/release_amo", release_amo),

@@ -94,7 +94,7 @@ class TradingDay:
             row, product = key
             if product == "CNC" and position.quantity:
                 settle_delivery(account=account, row=row, quantity=position.quantity, price=market.last_price(row))
-            if product in {"CNC", *INTRADAY} or not position.quantity:
+            if product in {"CNC", *INTRADAY} or not position.quantity or market.has_expired(row):
                 del account.portfolio.positions[key]
             else:
                 position.carry_over(price=market.rupees(row=row, units=int(market.close[row])))

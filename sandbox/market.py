@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sandbox.clock import ist_from_epoch
 from sandbox.noise import hashed, uniform
 from sandbox.prices import OPTION, Model, activity_of
 from sandbox.universe import Universe
@@ -201,6 +202,10 @@ class Market:
     def average(self, rows: Ints) -> Ints:
         volume = np.maximum(self.volume[rows], 1)
         return np.where(self.volume[rows] > 0, np.rint(self.turnover[rows] / volume), 0).astype(np.int64)
+
+    def has_expired(self, row: int) -> bool:
+        expiry = self.universe.instruments[row].expiry
+        return expiry is not None and expiry < ist_from_epoch(self.epoch).date()
 
     def rupees(self, *, row: int, units: int) -> float:
         return units / int(self.divisor[row])

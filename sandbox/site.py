@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import date, datetime
 
 import numpy as np
@@ -20,7 +21,7 @@ from sandbox.dump import read_dump
 from sandbox.exchange import Exchange, Holds
 from sandbox.faults import Faults
 from sandbox.gtt import GttBook, Leg
-from sandbox.instruments import dump_csv
+from sandbox.instruments import Instrument, dump_csv
 from sandbox.journal import Journal
 from sandbox.ledger import Account
 from sandbox.limits import Limits
@@ -69,7 +70,8 @@ class Site:
         self.day = start.date()
         self._shown_open: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._csv: dict[str, bytes] = {}
+        self._csv: dict[tuple[str, date], bytes] = {}
+        self.dump_changes: dict[str, Instrument | None] = {}
 
     def _universe(self, today: date) -> Universe:
         path, chain = self.options.instruments, self.options.chain
@@ -166,8 +168,8 @@ class Site:
     def roll_day(self, now: datetime) -> None:
         """Start a new trading day."""
         self.day = now.date()
-        self.trading_day.roll()
         self.market.epoch = now.timestamp()
+        self.trading_day.roll()
         self.market.roll_day()
 
     def reap_sessions(self) -> None:
@@ -181,10 +183,24 @@ class Site:
                 self.streamer.end(connection, code=1000, reason=b"session ended")
 
     def instruments_csv(self, exchange: str) -> bytes:
-        if exchange not in self._csv:
-            rows = self.universe.instruments
-            self._csv[exchange] = dump_csv(row for row in rows if exchange in {"", row.exchange})
-        return self._csv[exchange]
+        """Return the day's dump: expired contracts are gone, changes made by hand are in."""
+        key = (exchange, self.day)
+        if key not in self._csv:
+            rows = [self.dump_changes.get(row.key, row) for row in self.universe.instruments]
+            alive = [row for row in rows if row is not None and (row.expiry is None or row.expiry >= self.day)]
+            self._csv[key] = dump_csv(row for row in alive if exchange in {"", row.exchange})
+        return self._csv[key]
+
+    def change_dump(self, changes: dict[str, dict[str, object]]) -> int:
+        """Publish other fields for some instruments from now on; `{"removed": true}` leaves one out."""
+        for key, fields in changes.items():
+            row = self.universe.instruments[self.universe.by_key[key]]
+            changed = replace(
+                row, **{name: type(getattr(row, name))(value) for name, value in fields.items() if name != "removed"}
+            )
+            self.dump_changes[key] = None if fields.get("removed") else changed
+        self._csv.clear()
+        return len(self.dump_changes)
 
     async def stop(self) -> None:
         for task in list(self._tasks):

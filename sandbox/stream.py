@@ -179,9 +179,10 @@ class Streamer:
         if silent is None:
             await self._send_texts(connection)
             await self._send_ticks(connection)
-        connection.dirty[:] = False
-        if silent is not None and not silent.params.get("heartbeat", False):
-            return
+        else:
+            connection.dirty[:] = False
+            if not silent.params.get("heartbeat", False):
+                return
         if time.monotonic() - connection.last_sent >= self.settings.heartbeat_seconds:
             await self._send(connection, HEARTBEAT)
 

@@ -205,6 +205,28 @@ def test_real_sessions_open_close_and_square_off() -> None:
         assert order(client, waiting)["status"] == "AMO REQ RECEIVED"
 
 
+def test_expired_contracts_leave_the_dump_and_the_market() -> None:
+    with SandboxServer("--clock", "2026-12-01T15:00:00", "--no-limits") as server:
+        symbol = "NIFTY26D0126000CE"
+        before = [row["tradingsymbol"] for row in connect(server).instruments("NFO")]
+
+        server.clock(jump="2026-12-02T09:30:00")
+
+        later = connect(server)
+        assert symbol in before
+        assert symbol not in {row["tradingsymbol"] for row in later.instruments("NFO")}
+        with pytest.raises(kite_errors.InputException, match="expired or does not exist"):
+            place(later, f"NFO:{symbol}", price=5, quantity=65)
+
+
+def test_the_published_dump_can_be_changed(exchange: SandboxServer, kite: KiteConnect) -> None:
+    exchange.control("POST", "/dump", {"NSE:RITES": {"lot_size": 7}, "NSE:IRCON": {"removed": True}})
+
+    rows = {row["tradingsymbol"]: row for row in kite.instruments("NSE")}
+    assert rows["RITES"]["lot_size"] == 7
+    assert "IRCON" not in rows
+
+
 def test_a_holiday_is_closed() -> None:
     with SandboxServer("--clock", "2026-11-24T10:00:00", "--sessions", "real", "--no-limits") as server:
         client = connect(server)

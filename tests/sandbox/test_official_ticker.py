@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 from kiteconnect import KiteConnect, KiteTicker
+from twisted.internet import reactor
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_socket
@@ -35,7 +36,14 @@ class Heard:
         self.ticker.on_order_update = lambda _ws, data: self.updates.append(data)
         self.ticker.on_error = lambda _ws, code, reason: self.errors.append((code, reason))
         self.ticker.on_close = lambda _ws, code, reason: self.closes.append((code, reason))
-        self.ticker.connect(threaded=True)
+        self._start()
+
+    def _start(self) -> None:
+        """Connect; when an earlier ticker already runs the reactor, do it on the reactor's thread."""
+        if reactor.running:
+            reactor.callFromThread(self.ticker.connect, threaded=True)
+        else:
+            self.ticker.connect(threaded=True)
 
     def _connected(self, ticker: KiteTicker, _response: object) -> None:
         self.opened += 1
@@ -43,7 +51,7 @@ class Heard:
 
     def in_reactor(self, action: Any, *arguments: Any) -> None:
         """Run on the ticker's own thread, as its documentation asks."""
-        self.ticker.ws.factory.reactor.callFromThread(action, *arguments)
+        reactor.callFromThread(action, *arguments)
 
     def close(self) -> None:
         done = threading.Event()

@@ -1,5 +1,7 @@
 """An order's way through the exchange: states, fills, stops, modifications, refusals."""
 
+from typing import Any
+
 import pytest
 import requests
 from kiteconnect import KiteConnect
@@ -172,7 +174,7 @@ def _inside_a_wide_spread(kite: KiteConnect) -> tuple[str, float]:
     ],
     ids=str,
 )
-def test_a_wrong_order_is_refused_with_its_reason(kite: KiteConnect, changes: dict[str, object], text: str) -> None:
+def test_a_wrong_order_is_refused_with_its_reason(kite: KiteConnect, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(kite_errors.InputException, match=text):
         place(kite, **{"price": 1500.0, **changes})
 
