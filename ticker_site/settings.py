@@ -104,6 +104,8 @@ DATABASES = {"default": env.db("DATABASE_URL")}
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be a postgres:// URL: the platform keeps its truth in PostgreSQL")
 DATABASES["default"]["CONN_MAX_AGE"] = 0
+# A pooled connection that died with its server is replaced before it is used, not after a request failed on it.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 5,
@@ -169,6 +171,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "greeks.tasks.recompute_chains",
         "schedule": timedelta(seconds=1),
         "options": {"expires": 1},
+    },
+    "record chain minutes": {
+        "task": "greeks.tasks.record_minutes",
+        "schedule": timedelta(seconds=60),
+        "options": {"expires": 30},
     },
     "restore recovered accounts": {
         "task": "accounts.tasks.restore_recovered",
