@@ -155,13 +155,13 @@ class FeedShard(models.Model):
 
 
 class RecorderCursor(models.Model):
-    """How far the raw stream of a shard is stored; moved in the transaction that stores."""
+    """How far the raw stream of a shard is stored, as ticks and as candles; moved in the transaction that stores."""
 
     shard = models.PositiveSmallIntegerField(primary_key=True)
     position = models.CharField(max_length=40, default="0-0")
     epoch = models.PositiveIntegerField(default=0)
     sequence = models.PositiveBigIntegerField(default=0)
-    candles_from = models.DateTimeField(null=True, blank=True)
+    candles_position = models.CharField(max_length=40, default="0-0")
 
     def __str__(self) -> str:
         return f"shard {self.shard} at {self.position}"

@@ -12,22 +12,52 @@ Tokens = npt.NDArray[np.uint32]
 FIRST_CAPACITY: Final = 1024
 
 
-class LastValues:
-    """Rows by instrument; a slot, once given, stays the instrument's for the life of the table."""
+class SlotIndex:
+    """Gives each instrument a slot, which stays the instrument's for good."""
 
     def __init__(self) -> None:
         self.size = 0
-        self.rows: Rows = np.zeros(FIRST_CAPACITY, TICK)
-        self.version: npt.NDArray[np.uint64] = np.zeros(FIRST_CAPACITY, np.uint64)
         self._sorted: Tokens = np.zeros(0, np.uint32)
         self._slot_of_sorted: Slots = np.zeros(0, np.intp)
 
+    def find(self, tokens: Tokens) -> tuple[Slots, npt.NDArray[np.bool_]]:
+        """Return the slots, and which of the tokens have one."""
+        if not len(self._sorted):
+            return np.zeros(len(tokens), np.intp), np.zeros(len(tokens), np.bool_)
+        places = np.searchsorted(self._sorted, tokens)
+        places[places == len(self._sorted)] = 0
+        return self._slot_of_sorted[places], self._sorted[places] == tokens
+
+    def add(self, tokens: Tokens) -> Slots:
+        """Give distinct new tokens the next slots."""
+        fresh = np.arange(self.size, self.size + len(tokens))
+        self.size += len(tokens)
+        merged = np.concatenate((self._sorted, tokens))
+        order = np.argsort(merged, kind="stable")
+        self._sorted = merged[order]
+        self._slot_of_sorted = np.concatenate((self._slot_of_sorted, fresh))[order]
+        return fresh
+
+
+class LastValues:
+    """Rows by instrument, and the sequence at which each last changed; version 0 is a slot without a value."""
+
+    def __init__(self) -> None:
+        self.rows: Rows = np.zeros(FIRST_CAPACITY, TICK)
+        self.version: npt.NDArray[np.uint64] = np.zeros(FIRST_CAPACITY, np.uint64)
+        self._index = SlotIndex()
+
+    @property
+    def size(self) -> int:
+        """Return how many slots are given."""
+        return self._index.size
+
     def slots(self, tokens: Tokens) -> Slots:
-        """Return a slot per token, giving new tokens a slot whose version is 0: no value yet."""
-        found, known = self._find(tokens)
+        """Return a slot per token, giving new tokens one."""
+        found, known = self._index.find(tokens)
         if not known.all():
             self._add(np.unique(tokens[~known]))
-            found, _ = self._find(tokens)
+            found, _ = self._index.find(tokens)
         return found
 
     def put(self, rows: Rows, sequence: int) -> Slots:
@@ -54,28 +84,15 @@ class LastValues:
 
     def drop(self, tokens: Tokens) -> None:
         """Forget the values of these tokens."""
-        found, known = self._find(tokens)
+        found, known = self._index.find(tokens)
         gone = found[known]
         self.version[gone] = 0
         self.rows[gone] = np.zeros(1, TICK)[0]
         self.rows["instrument_token"][gone] = tokens[known]
 
-    def _find(self, tokens: Tokens) -> tuple[Slots, npt.NDArray[np.bool_]]:
-        if not len(self._sorted):
-            return np.zeros(len(tokens), np.intp), np.zeros(len(tokens), np.bool_)
-        places = np.searchsorted(self._sorted, tokens)
-        places[places == len(self._sorted)] = 0
-        return self._slot_of_sorted[places], self._sorted[places] == tokens
-
     def _add(self, tokens: Tokens) -> None:
-        fresh = np.arange(self.size, self.size + len(tokens))
         self._reserve(self.size + len(tokens))
-        self.rows["instrument_token"][fresh] = tokens
-        self.size += len(tokens)
-        merged = np.concatenate((self._sorted, tokens))
-        order = np.argsort(merged, kind="stable")
-        self._sorted = merged[order]
-        self._slot_of_sorted = np.concatenate((self._slot_of_sorted, fresh))[order]
+        self.rows["instrument_token"][self._index.add(tokens)] = tokens
 
     def _reserve(self, wanted: int) -> None:
         capacity = len(self.rows)
