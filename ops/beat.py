@@ -82,6 +82,7 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc] # the library is
     def close(self) -> None:
         """Write what ran and let another lead."""
         super().close()
+        self._finalize.cancel()
         self._lease.drop()
 
     def _say(self) -> None:
