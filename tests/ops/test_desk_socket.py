@@ -1,10 +1,13 @@
 """The Desk's socket: a snapshot, then what changed."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.db import connections
 from django.test import Client
 
 from accounts.models import User
@@ -15,6 +18,13 @@ from tests.ops.test_halt import engage
 from tests.ops.test_state import merged
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
+
+
+@pytest.fixture(autouse=True)
+async def closed_connections() -> AsyncIterator[None]:
+    """Close the database connection of the thread that looked for the socket."""
+    yield
+    await database_sync_to_async(connections.close_all)()
 
 
 def socket_of(client: Client, *, origin: str = "http://testserver", **options: Any) -> WebsocketCommunicator:
