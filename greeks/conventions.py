@@ -271,7 +271,7 @@ def narrow_mids(*, quotes: Quotes, rules: Rules = DEFAULT_RULES) -> Floats:
 
 def _median(few: Floats) -> float:
     """Half a dozen numbers: numpy's own median spends most of its time on what they might be."""
-    ordered = sorted(few.tolist())
+    ordered = sorted(map(float, few))
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else 0.5 * (ordered[half - 1] + ordered[half])
 

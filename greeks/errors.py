@@ -15,6 +15,12 @@ class InvalidChain(GreeksError):
     code = "invalid_chain"
 
 
+class InvalidSpan(GreeksError):
+    """The span of time cannot be answered; correct it."""
+
+    code = "invalid_span"
+
+
 class InvalidMessage(GreeksError):
     """A client of the chain socket sent something that cannot be done; correct it."""
 

@@ -76,3 +76,40 @@ class DividendSetting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.underlying} {self.annual_yield} from {self.effective_date}"
+
+
+class ChainMinute(models.Model):
+    """What one chain said as a whole in one minute; null where its rows did not carry the number."""
+
+    underlying = models.CharField(max_length=40)
+    expiry = models.DateField()
+    minute_at = models.DateTimeField()
+    profile = models.CharField(max_length=12)
+    sequence = models.BigIntegerField()
+    years = models.FloatField()
+    spot = models.FloatField(null=True)
+    forward = models.FloatField(null=True)
+    forward_source = models.CharField(max_length=12)
+    atm_iv = models.FloatField(null=True)
+    risk_reversal = models.FloatField(null=True)
+    butterfly = models.FloatField(null=True)
+    straddle = models.FloatField(null=True)
+    expected_move = models.FloatField(null=True)
+    put_call_oi = models.FloatField(null=True)
+    put_call_volume = models.FloatField(null=True)
+    max_pain = models.FloatField(null=True)
+    gamma_exposure = models.FloatField(null=True)
+    zero_gamma = models.FloatField(null=True)
+    priced = models.PositiveIntegerField()
+    unpriced = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["underlying", "expiry", "minute_at"], name="chain_minute_once"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["underlying", "minute_at"], name="chain_minute_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.underlying} {self.expiry} {self.minute_at:%Y-%m-%d %H:%M}"

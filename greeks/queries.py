@@ -2,18 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from django.db import connection
 from django.db.models import Count, Max
+from django.db.models.functions import TruncDate
+from django.utils import timezone
 
+from greeks.conventions import IST
 from greeks.errors import NoRate
-from greeks.models import ChainSetting, DividendSetting, RateSetting
+from greeks.models import ChainMinute, ChainSetting, DividendSetting, RateSetting
+from market_data.errors import InstrumentUnknown
 from market_data.models import Instrument
-from market_data.queries import listed
+from market_data.queries import instruments_by_keys, listed
 
 # Any two workers that compute chains meet at this lock.
 LEASE = 7_301_446
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A listed option and the chain it stands in."""
+
+    instrument_token: int
+    underlying: str
+    expiry: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,43 @@ def is_live(*, underlying: str, expiry: date, day: date) -> bool:
     options = listed().filter(name=underlying, exchange=setting.exchange, instrument_type__in=["CE", "PE"])
     ahead = options.filter(expiry__gte=day).order_by("expiry").values_list("expiry", flat=True).distinct()
     return expiry in ahead[: setting.expiries]
+
+
+def minutes(*, underlying: str, expiry: date, start: datetime, end: datetime) -> list[ChainMinute]:
+    """Return a chain's minutes with start <= minute_at < end, by time."""
+    rows = ChainMinute.objects.filter(underlying=underlying, expiry=expiry, minute_at__gte=start, minute_at__lt=end)
+    return list(rows.order_by("minute_at"))
+
+
+def latest_minutes(*, underlying: str) -> list[ChainMinute]:
+    """Return the newest minute of an underlying, one row an expiry."""
+    newest = ChainMinute.objects.filter(underlying=underlying).aggregate(Max("minute_at"))["minute_at__max"]
+    return list(ChainMinute.objects.filter(underlying=underlying, minute_at=newest).order_by("expiry"))
+
+
+def closing_minutes(*, underlying: str, before: datetime, sessions: int) -> list[list[ChainMinute]]:
+    """Return the last minute of each of the newest days before today in India, latest day first, in two queries."""
+    today = timezone.localtime(before, IST).replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = ChainMinute.objects.filter(underlying=underlying, minute_at__lt=today)
+    days = rows.annotate(day=TruncDate("minute_at", tzinfo=IST)).values("day").annotate(last=Max("minute_at"))
+    closes = list(days.order_by("-day").values_list("last", flat=True)[:sessions])
+    by_close: dict[datetime, list[ChainMinute]] = {close: [] for close in closes}
+    for row in rows.filter(minute_at__in=closes).order_by("expiry"):
+        by_close[row.minute_at].append(row)
+    return list(by_close.values())
+
+
+def options_by_keys(*, keys: Sequence[str]) -> dict[str, Option]:
+    """Return the options that keys such as NFO:NIFTY26NOV24000CE name; raises InstrumentUnknown."""
+    found = {
+        key: Option(row.instrument_token, row.name, row.expiry)
+        for key, row in instruments_by_keys(keys).items()
+        if row.instrument_type in {"CE", "PE"} and row.expiry is not None
+    }
+    for key in keys:
+        if key not in found:
+            raise InstrumentUnknown(f"no listed option {key[:60]}", field="positions")
+    return found
 
 
 def take_lease() -> bool:

@@ -1,7 +1,8 @@
 """Chains as documents: every value with its source, its age and, where there is none, the reason."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -9,8 +10,12 @@ import numpy.typing as npt
 from rest_framework import serializers
 
 from greeks.analytics import SIGN_ASSUMPTION
+from greeks.book import Totals, Unpriced
 from greeks.conventions import ForwardSource, PriceSource
-from greeks.kernel import Flag
+from greeks.errors import InvalidSpan
+from greeks.history import CONSTANT_DAYS, Standing
+from greeks.kernel import Flag, Floats
+from greeks.models import ChainMinute
 from greeks.smile import Fit, Skew
 from greeks.store import Chain, Rows
 from greeks.summary import SmilePoints, Summary
@@ -46,6 +51,28 @@ DECIMALS: Final[Mapping[str, int]] = {
     "charm": 6,
     "vomma": 6,
 }
+MINUTE_COLUMNS: Final = (
+    "minute_at",
+    "profile",
+    "sequence",
+    "years",
+    "spot",
+    "forward",
+    "forward_source",
+    "atm_iv",
+    "risk_reversal",
+    "butterfly",
+    "straddle",
+    "expected_move",
+    "put_call_oi",
+    "put_call_volume",
+    "max_pain",
+    "gamma_exposure",
+    "zero_gamma",
+    "priced",
+    "unpriced",
+)
+LONGEST_SPAN: Final = timedelta(days=31)
 SIDES: Final[Mapping[int, str]] = {1: "CE", -1: "PE"}
 
 
@@ -110,6 +137,43 @@ class StrikeSerializer(serializers.Serializer[Any]):
     strike = serializers.FloatField()
     call = LegSerializer(allow_null=True)
     put = LegSerializer(allow_null=True)
+
+
+class SpanSerializer(serializers.Serializer[Any]):
+    """A span of time: at most a month, by default the last day."""
+
+    start = serializers.DateTimeField(required=False)
+    end = serializers.DateTimeField(required=False)
+
+    def span(self, *, now: datetime) -> tuple[datetime, datetime]:
+        """Return start and end; raises InvalidSpan."""
+        end = self.validated_data.get("end", now)
+        start = self.validated_data.get("start", end - timedelta(days=1))
+        if not timedelta(0) < end - start <= LONGEST_SPAN:
+            raise InvalidSpan(f"a span ends after it starts and takes at most {LONGEST_SPAN.days} days", field="start")
+        return start, end
+
+
+class PositionSerializer(serializers.Serializer[Any]):
+    """A holding in units, negative when short."""
+
+    instrument = serializers.CharField(max_length=100, help_text="NFO:NIFTY26NOV24000CE")
+    quantity = serializers.IntegerField(min_value=-(10**9), max_value=10**9)
+
+
+class BookSerializer(serializers.Serializer[Any]):
+    """Positions, and the moves to try on them; without moves only the sums are answered."""
+
+    positions = serializers.ListField(child=PositionSerializer(), min_length=1, max_length=1000)
+    spot_moves = serializers.ListField(
+        child=serializers.FloatField(min_value=-0.9, max_value=5.0), max_length=41, required=False, default=[0.0]
+    )
+    vol_moves = serializers.ListField(
+        child=serializers.FloatField(min_value=-100.0, max_value=200.0), max_length=21, required=False, default=[0.0]
+    )
+    days = serializers.ListField(
+        child=serializers.FloatField(min_value=0.0, max_value=1000.0), max_length=10, required=False, default=[0.0]
+    )
 
 
 class ChainSerializer(ChainHeadSerializer):
@@ -230,6 +294,46 @@ def smile_document(*, points: SmilePoints, fit: Fit, skew: Skew, years: float) -
             "slope": _number(skew.slope, 6),
         },
     }
+
+
+def minutes_document(*, minutes: Sequence[ChainMinute]) -> dict[str, list[Any]]:
+    """Return minutes as one list a column."""
+    return {name: [getattr(row, name) for row in minutes] for name in MINUTE_COLUMNS}
+
+
+def standing_document(*, underlying: str, standing: Standing) -> dict[str, Any]:
+    """Return where an underlying's volatility stands among its past."""
+    return {
+        "underlying": underlying,
+        "constant_maturity_days": CONSTANT_DAYS,
+        "iv": _number(standing.iv, 6),
+        "rank": _number(standing.rank, 2),
+        "percentile": _number(standing.percentile, 2),
+        "sessions": standing.sessions,
+        "as_of": standing.as_of.isoformat() if standing.as_of else None,
+    }
+
+
+def totals_document(*, underlying: str, totals: Totals, profit: Floats) -> dict[str, Any]:
+    """Return an underlying's sums, and its profit by spot move, volatility move and days."""
+    sums = {name: round(value, 4) if np.isfinite(value) else None for name, value in asdict(totals).items()}
+    flat = _numbers(profit.ravel(), 2)
+    _, vols, days = profit.shape
+    lines = [flat[start : start + days] for start in range(0, len(flat), days)]
+    grid = [lines[start : start + vols] for start in range(0, len(lines), vols)]
+    return {"underlying": underlying, **sums, "profit": grid}
+
+
+def unpriced_document(*, unpriced: Sequence[Unpriced], names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Return the positions missing from every sum, with the reasons."""
+    return [
+        {
+            "instrument": names[item.position.instrument_token],
+            "quantity": item.position.quantity,
+            "reasons": list(item.reasons),
+        }
+        for item in unpriced
+    ]
 
 
 def _forward_document(chain: Chain, now: datetime) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from greeks import chains, queries
+from greeks import chains, history, queries
+from market_data.bus import sync_bus
 
 log = structlog.get_logger(__name__)
 
@@ -19,3 +20,10 @@ def recompute_chains(**_: object) -> None:
             return
         report = chains.engine().recompute(now=timezone.now())
     log.debug("greeks.recompute.done", chains=report.chains, options=report.options, solved=report.solved)
+
+
+@shared_task
+def record_minutes(**_: object) -> None:
+    """Keep this minute of every live chain."""
+    kept = history.record(bus=sync_bus(), now=timezone.now())
+    log.debug("greeks.history.recorded", chains=kept)

@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from greeks.views import ChainListView, ChainView, SmileView
+from greeks.views import BookView, ChainHistoryView, ChainListView, ChainView, SmileView, StandingView
 
 urlpatterns = [
     path("chains", ChainListView.as_view(), name="chains"),
     path("chains/<str:underlying>/<str:expiry>", ChainView.as_view(), name="chain"),
     path("chains/<str:underlying>/<str:expiry>/smile", SmileView.as_view(), name="chain-smile"),
+    path("chains/<str:underlying>/<str:expiry>/history", ChainHistoryView.as_view(), name="chain-history"),
+    path("greeks/book", BookView.as_view(), name="greeks-book"),
+    path("volatility/<str:underlying>", StandingView.as_view(), name="volatility"),
 ]

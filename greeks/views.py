@@ -1,7 +1,9 @@
 """The chains API."""
 
+from collections.abc import Collection
 from datetime import datetime
 
+import numpy as np
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -9,14 +11,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from greeks import queries, store
+from greeks import book, history, queries, store
 from greeks.errors import ChainNotReady, UnknownChain
+from greeks.queries import Option
 from greeks.serializers import (
+    BookSerializer,
     ChainListSerializer,
     ChainSerializer,
+    SpanSerializer,
     chain_document,
     head_document,
+    minutes_document,
     smile_document,
+    standing_document,
+    totals_document,
+    unpriced_document,
 )
 from greeks.store import Chain, ChainKey
 from greeks.summary import fitted, summarise
@@ -66,6 +75,74 @@ class SmileView(APIView):
         points, fit, skew = fitted(chain=chain)
         document = smile_document(points=points, fit=fit, skew=skew, years=chain.value("years"))
         return Response({**head_document(chain=chain, now=now), **document})
+
+
+class ChainHistoryView(APIView):
+    """GET /api/v1/chains/{underlying}/{expiry}/history."""
+
+    required_scopes = {"GET": "greeks:read"}
+
+    @extend_schema(operation_id="chains_history", parameters=[SpanSerializer], responses={200: dict})
+    def get(self, request: Request, underlying: str, expiry: str) -> Response:
+        """Return what the chain said minute by minute, one list a column."""
+        key = store.parse_key(f"{underlying}:{expiry}")
+        form = SpanSerializer(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        start, end = form.span(now=timezone.now())
+        rows = queries.minutes(underlying=key.underlying, expiry=key.expiry, start=start, end=end)
+        return Response({"chain": str(key), "columns": minutes_document(minutes=rows)})
+
+
+class StandingView(APIView):
+    """GET /api/v1/volatility/{underlying}."""
+
+    required_scopes = {"GET": "greeks:read"}
+
+    @extend_schema(operation_id="volatility_get", responses={200: dict})
+    def get(self, request: Request, underlying: str) -> Response:
+        """Return the 30-day at-the-forward volatility, its rank and its percentile over 252 sessions."""
+        found = history.standing(underlying=underlying.upper(), now=timezone.now())
+        return Response(standing_document(underlying=underlying.upper(), standing=found))
+
+
+class BookView(APIView):
+    """POST /api/v1/greeks/book."""
+
+    required_scopes = {"POST": "greeks:read"}
+
+    @extend_schema(operation_id="greeks_book", request=BookSerializer, responses={200: dict})
+    def post(self, request: Request) -> Response:
+        """Return the Greeks of positions by underlying, what moves would do to them, and which legs have no value."""
+        form = BookSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        asked = form.validated_data
+        options = queries.options_by_keys(keys=[row["instrument"] for row in asked["positions"]])
+        positions = [_position(options[row["instrument"]], row["quantity"]) for row in asked["positions"]]
+        legs, unpriced = book.collect(positions=positions, chains=_chains({item.key for item in positions}))
+        moves = {name: np.array(asked[name]) for name in ("spot_moves", "vol_moves", "days")}
+        return Response(
+            {
+                "results": [
+                    totals_document(
+                        underlying=name, totals=book.totals(legs=held), profit=book.scenarios(legs=held, **moves)
+                    )
+                    for name, held in legs.items()
+                ],
+                "unpriced": unpriced_document(
+                    unpriced=unpriced, names={row.instrument_token: key for key, row in options.items()}
+                ),
+                "as_of": timezone.now().isoformat(),
+            }
+        )
+
+
+def _position(option: Option, quantity: int) -> book.Position:
+    return book.Position(option.instrument_token, ChainKey(option.underlying, option.expiry), quantity)
+
+
+def _chains(keys: Collection[ChainKey]) -> dict[ChainKey, Chain]:
+    blobs = {key: sync_bus().get_blob(key.blob) for key in sorted(keys)}
+    return {key: store.unpack(blob) for key, blob in blobs.items() if blob is not None}
 
 
 def _chain(underlying: str, expiry: str, *, now: datetime) -> Chain:
