@@ -16,8 +16,8 @@ from kite.types import Mode
 from market_data.batches import Batch, BatchKind
 from market_data.bus import AsyncBus
 from market_data.errors import BadBatch, FeedDown
-from market_data.frames import Format, text
-from market_data.hub_clients import Client, Cohort, Lane, Message, Resumed, ShardView
+from market_data.frames import text
+from market_data.hub_clients import Client, Cohort, Lane, Message, Resumed, Roster, ShardView
 from market_data.table import Slots
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class Hub:
         self._bus = bus
         self._views = {shard: ShardView(shard) for shard in range(shards or settings.FEED_SHARDS)}
         self._clients: set[Client] = set()
-        self._cohorts: dict[tuple[Format, Mode, frozenset[int]], Cohort] = {}
+        self._roster = Roster(self._views)
         self._tasks: list[asyncio.Task[None]] = []
         self._reloaded_at = 0.0
         self.loaded = asyncio.Event()
@@ -66,8 +66,7 @@ class Hub:
     def leave(self, client: Client) -> None:
         """Let a client go."""
         self._clients.discard(client)
-        for mode in list(client.lanes):
-            self._drop_lane(client, mode)
+        self._roster.drop(client)
         if client.timer is not None:
             client.timer.cancel()
         if client.sending is not None:
@@ -81,25 +80,16 @@ class Hub:
         self, client: Client, *, mode: Mode, tokens: Collection[int], since: Sequence[Sequence[int]] = ()
     ) -> None:
         """Stream these instruments in this mode: last values first, or what changed after `since`."""
-        self._remove(client, set(tokens), but=mode)
-        lane = client.lanes.get(mode)
-        held = set(map(int, lane.cohort.tokens)) if lane is not None else set()
-        added = set(tokens) - held
-        self._set_lane(client, mode, held | added, fresh=added)
-        if not held:
-            self._resume(client.lanes[mode], since)
+        self._roster.add(client, mode=mode, tokens=set(tokens), since=since)
         self._flush(client)
 
     def unsubscribe(self, client: Client, *, tokens: Collection[int]) -> None:
         """Stream these instruments no more."""
-        self._remove(client, set(tokens), but=None)
+        self._roster.remove(client, set(tokens))
 
     def resume(self, client: Client, *, since: Sequence[Sequence[int]]) -> None:
         """Go on from positions a client knows; where they are of another epoch, with last values."""
-        for lane in client.lanes.values():
-            tokens = set(map(int, lane.cohort.tokens))
-            lane.fresh = {shard: set(tokens) for shard in lane.fresh}
-            self._resume(lane, since)
+        self._roster.rewind(client, since)
         self._flush(client)
 
     def acknowledge(self, client: Client, *, frames: int) -> None:
@@ -168,7 +158,7 @@ class Hub:
         self._take_over(view, batch)
         view.table.put(batch.rows, batch.to_sequence)
         view.sequence, view.published_us = batch.to_sequence, batch.published_us
-        for cohort in list(self._cohorts.values()):
+        for cohort in list(self._roster.cohorts()):
             if cohort.has_news(view, before):
                 self._flush_cohort(cohort)
 
@@ -203,7 +193,7 @@ class Hub:
         self._refresh(view, changed)
 
     def _refresh(self, view: ShardView, changed: Slots) -> None:
-        for cohort in list(self._cohorts.values()):
+        for cohort in list(self._roster.cohorts()):
             hit = cohort.tokens[np.isin(cohort.slots(view), changed)]
             if len(hit):
                 cohort.forget_frames()
@@ -214,7 +204,7 @@ class Hub:
     def _begin_epoch(self, view: ShardView, epoch: int) -> None:
         log.info("market_data.hub.epoch", shard=view.shard, epoch=epoch)
         view.begin(epoch)
-        for cohort in self._cohorts.values():
+        for cohort in self._roster.cohorts():
             for lane in cohort.lanes.values():
                 lane.cursors[view.shard] = 0
                 lane.fresh[view.shard] = set(map(int, cohort.tokens))
@@ -351,7 +341,7 @@ class Hub:
             report = {
                 "at": time.time(),
                 "clients": len(self._clients),
-                "cohorts": len(self._cohorts),
+                "cohorts": len(self._roster),
                 "instruments": sum(view.table.size for view in self._views.values()),
                 "stale_shards": [view.shard for view in self._views.values() if view.stale],
                 "counts": dict(self.counts),
@@ -360,42 +350,3 @@ class Hub:
                 await self._bus.put_health(name=f"hub:{socket.gethostname()}:{os.getpid()}", report=report)
             except FeedDown as error:
                 log.warning("market_data.hub.untold", reason=str(error))
-
-    # Lanes and cohorts.
-
-    def _remove(self, client: Client, tokens: set[int], *, but: Mode | None) -> None:
-        for mode, lane in list(client.lanes.items()):
-            held = set(map(int, lane.cohort.tokens))
-            if mode is not but and held & tokens:
-                self._set_lane(client, mode, held - tokens, fresh=set())
-
-    def _set_lane(self, client: Client, mode: Mode, tokens: set[int], *, fresh: set[int]) -> None:
-        old = client.lanes.get(mode)
-        still_fresh = {shard: left & tokens for shard, left in old.fresh.items()} if old is not None else {}
-        cursors = old.cursors if old is not None else {shard: view.sequence for shard, view in self._views.items()}
-        if old is not None:
-            self._drop_lane(client, mode)
-        if not tokens:
-            return
-        key = (client.form, mode, frozenset(tokens))
-        cohort = self._cohorts.get(key)
-        if cohort is None:
-            cohort = self._cohorts[key] = Cohort(form=client.form, mode=mode, tokens=tokens)
-        lane = Lane(cohort, cursors=cursors, fresh=fresh)
-        for shard, left in still_fresh.items():
-            lane.fresh[shard] |= left
-        cohort.lanes[client] = lane
-        client.lanes[mode] = lane
-
-    def _drop_lane(self, client: Client, mode: Mode) -> None:
-        cohort = client.lanes.pop(mode).cohort
-        cohort.lanes.pop(client, None)
-        if not cohort.lanes:
-            self._cohorts.pop((cohort.form, cohort.mode, frozenset(map(int, cohort.tokens))), None)
-
-    def _resume(self, lane: Lane, since: Sequence[Sequence[int]]) -> None:
-        for shard, epoch, sequence in since:
-            view = self._views.get(shard)
-            if view is not None and view.epoch == epoch and sequence <= view.sequence:
-                lane.cursors[shard] = sequence
-                lane.fresh[shard] = set()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -140,6 +140,80 @@ class Client:
     def is_ready(self) -> bool:
         """Say whether a data frame may go out now."""
         return self.busy_since is None and not (self.window and self.unacked >= self.window)
+
+
+class Roster:
+    """Who is in which cohort."""
+
+    def __init__(self, views: Mapping[int, ShardView]) -> None:
+        self._views = views
+        self._cohorts: dict[tuple[Format, Mode, frozenset[int]], Cohort] = {}
+
+    def __len__(self) -> int:
+        return len(self._cohorts)
+
+    def cohorts(self) -> list[Cohort]:
+        """Return the cohorts there are now."""
+        return list(self._cohorts.values())
+
+    def add(self, client: Client, *, mode: Mode, tokens: set[int], since: Sequence[Sequence[int]]) -> None:
+        """Give the client these instruments in this mode; `since` counts where it had none in it."""
+        self.remove(client, tokens, but=mode)
+        lane = client.lanes.get(mode)
+        held = set(map(int, lane.cohort.tokens)) if lane is not None else set()
+        self._set_lane(client, mode, held | tokens, fresh=tokens - held)
+        if not held:
+            self._resume(client.lanes[mode], since)
+
+    def remove(self, client: Client, tokens: set[int], *, but: Mode | None = None) -> None:
+        """Take these instruments from the client, in every mode but one."""
+        for mode, lane in list(client.lanes.items()):
+            held = set(map(int, lane.cohort.tokens))
+            if mode is not but and held & tokens:
+                self._set_lane(client, mode, held - tokens, fresh=set())
+
+    def rewind(self, client: Client, since: Sequence[Sequence[int]]) -> None:
+        """Put the client back to positions it knows; where they say nothing, to its first values."""
+        for lane in client.lanes.values():
+            tokens = set(map(int, lane.cohort.tokens))
+            lane.fresh = {shard: set(tokens) for shard in lane.fresh}
+            self._resume(lane, since)
+
+    def drop(self, client: Client) -> None:
+        """Forget the client."""
+        for mode in list(client.lanes):
+            self._drop_lane(client, mode)
+
+    def _set_lane(self, client: Client, mode: Mode, tokens: set[int], *, fresh: set[int]) -> None:
+        old = client.lanes.get(mode)
+        still_fresh = {shard: left & tokens for shard, left in old.fresh.items()} if old is not None else {}
+        cursors = old.cursors if old is not None else {shard: view.sequence for shard, view in self._views.items()}
+        if old is not None:
+            self._drop_lane(client, mode)
+        if not tokens:
+            return
+        key = (client.form, mode, frozenset(tokens))
+        cohort = self._cohorts.get(key)
+        if cohort is None:
+            cohort = self._cohorts[key] = Cohort(form=client.form, mode=mode, tokens=tokens)
+        lane = Lane(cohort, cursors=cursors, fresh=fresh)
+        for shard, left in still_fresh.items():
+            lane.fresh[shard] |= left
+        cohort.lanes[client] = lane
+        client.lanes[mode] = lane
+
+    def _drop_lane(self, client: Client, mode: Mode) -> None:
+        cohort = client.lanes.pop(mode).cohort
+        cohort.lanes.pop(client, None)
+        if not cohort.lanes:
+            self._cohorts.pop((cohort.form, cohort.mode, frozenset(map(int, cohort.tokens))), None)
+
+    def _resume(self, lane: Lane, since: Sequence[Sequence[int]]) -> None:
+        for shard, epoch, sequence in since:
+            view = self._views.get(shard)
+            if view is not None and view.epoch == epoch and sequence <= view.sequence:
+                lane.cursors[shard] = sequence
+                lane.fresh[shard] = set()
 
 
 class Resumed:
