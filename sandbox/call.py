@@ -59,6 +59,24 @@ class Call:
         return body
 
 
+def credentials_of(request: web.Request) -> tuple[str, str]:
+    """Return (api_key, access_token) of the Authorization header, or blanks."""
+    scheme, _, pair = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "token":
+        return "", ""
+    api_key, _, access_token = pair.strip().partition(":")
+    return api_key, access_token
+
+
+def authenticate(call: Call) -> None:
+    api_key, access_token = credentials_of(call.request)
+    if not api_key or not access_token:
+        raise token_error()
+    call.user, call.session = call.site.logins.find(
+        api_key=api_key, access_token=access_token, now=call.site.clock.now()
+    )
+
+
 Handler = Callable[[Call], Awaitable[object]]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from sandbox.call import Call, Route
+from sandbox.call import Call, Route, authenticate, credentials_of
 from sandbox.clock import stamp
 from sandbox.errors import KiteError, token_error
 from sandbox.faults import Fault
@@ -76,7 +76,7 @@ async def _decide(route: Route, call: Call) -> tuple[int, dict[str, object], web
     entry = call.entry
     try:
         if route.signed:
-            _authenticate(call)
+            authenticate(call)
         if route.limit != "none" and call.user is not None:
             call.site.limits.check_call(kind=route.limit, api_key=call.user.api_key)
         result = await route.handler(call)
@@ -93,26 +93,9 @@ async def _decide(route: Route, call: Call) -> tuple[int, dict[str, object], web
 
 def _identify(call: Call) -> None:
     """Find whose app is calling, before anything is checked, so that faults can choose by user."""
-    api_key = _credentials(call.request)[0]
+    api_key = credentials_of(call.request)[0]
     call.user = call.site.logins.owner_of(api_key) if api_key else None
     call.entry.user_id = call.user.user_id if call.user else None
-
-
-def _credentials(request: web.Request) -> tuple[str, str]:
-    scheme, _, pair = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "token":
-        return "", ""
-    api_key, _, access_token = pair.strip().partition(":")
-    return api_key, access_token
-
-
-def _authenticate(call: Call) -> None:
-    api_key, access_token = _credentials(call.request)
-    if not api_key or not access_token:
-        raise token_error()
-    call.user, call.session = call.site.logins.find(
-        api_key=api_key, access_token=access_token, now=call.site.clock.now()
-    )
 
 
 async def _faults_before(route: Route, call: Call) -> web.StreamResponse | None:

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from aiohttp import web
 
-from sandbox.call import Call, Route
+from sandbox.call import Call, Route, authenticate
 from sandbox.candles import INTERVALS, History
 from sandbox.clock import IST
-from sandbox.errors import input_error, token_error
+from sandbox.errors import input_error
 from sandbox.instruments import SEGMENT_CODES
 from sandbox.orders import number
 from sandbox.quotes import ohlc_row, quote_row
@@ -19,8 +19,8 @@ MAX_KEYS = {"quote": 500, "ohlc": 1_000, "ltp": 1_000}
 
 
 async def instruments(call: Call) -> object:
-    if call.site.settings.instruments_need_session and call.session is None:
-        raise token_error()
+    if call.site.settings.instruments_need_session:
+        authenticate(call)
     exchange = call.request.match_info.get("exchange", "")
     if exchange and exchange not in SEGMENT_CODES:
         raise input_error("Invalid `exchange`.")

@@ -264,7 +264,7 @@ def test_odd_frames_are_sent_before_the_real_one(
 
 def test_updates_can_be_doubled_and_lost(socket: ClientConnection, exchange: SandboxServer, kite: KiteConnect) -> None:
     exchange.fault("update_duplicated", count=1)
-    first = place(kite, price=below(exchange, "NSE:INFY"), tag=new_tag())
+    first = place(kite, price=below(exchange, "NSE:INFY", 0.91), tag=new_tag())
     doubled = [json.loads(_text(socket))["data"]["order_id"] for _ in range(2)]
     exchange.fault("update_lost", count=1)
     place(kite, price=below(exchange, "NSE:INFY"), tag=new_tag())
