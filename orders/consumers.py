@@ -1,8 +1,7 @@
 """The order socket: today's orders of the caller's accounts, then every change, resumable by offset."""
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
@@ -93,9 +92,7 @@ class OrderConsumer(AsyncWebsocketConsumer):
         """Stop reading."""
         tasks = [task for task in [self._heart, *self._readers.values()] if task is not None]
         self._readers.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(tasks)
 
     async def _answer(self, message: Mapping[str, Any]) -> None:
         try:
@@ -147,11 +144,8 @@ class OrderConsumer(AsyncWebsocketConsumer):
 
     async def _unsubscribe(self, label: str) -> None:
         task = self._readers.pop(label, None)
-        if task is None:
-            return
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        if task is not None:
+            await _end([task])
 
     async def _kept(self, account: BrokerAccount, after: str) -> bool:
         """Say whether every event behind the offset is still in the stream."""
@@ -186,6 +180,15 @@ class OrderConsumer(AsyncWebsocketConsumer):
     async def _send(self, message: Mapping[str, Any]) -> None:
         async with self._sending:
             await self.send(text_data=orjson.dumps(message).decode())
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel until it is heard: a cancellation that meets the Redis client while it connects can get lost."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.2)
 
 
 def _visible(principal: Principal) -> dict[str, BrokerAccount]:

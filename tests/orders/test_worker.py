@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings as django_settings
@@ -35,12 +36,10 @@ COMMAND = [
 
 
 def start_worker(desk: Desk) -> subprocess.Popen[bytes]:
-    database = connection.settings_dict
-    host = str(database["HOST"]).replace("/", "%2F")
-    port = f":{database['PORT']}" if database["PORT"] else ""
+    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
     environment = {
         **os.environ,
-        "DATABASE_URL": f"postgres://{database['USER']}:{database['PASSWORD']}@{host}{port}/{database['NAME']}",
+        "DATABASE_URL": database.geturl(),
         "REDIS_URL": django_settings.REDIS_URL,
         "KITE_REST_ROOT": desk.sandbox.rest_root,
         "KITE_WS_ROOT": desk.sandbox.ws_root,
