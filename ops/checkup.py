@@ -27,7 +27,7 @@ GREEN, AMBER, RED = "green", "amber", "red"
 OLDEST_POSTGRES = 150000
 SKEW_AMBER, SKEW_RED = 2.0, 30.0
 DISK_AMBER, DISK_RED = 5 * 2**30, 2**30
-SHORTEST_SECRET = 50
+SHORTEST_SECRET = 40
 BROKER_SECONDS = 5.0
 
 
@@ -59,7 +59,7 @@ def _settings() -> Iterator[Diagnosis]:
     if settings.DEBUG and settings.PRODUCTION:
         yield Diagnosis("settings", RED, "DEBUG is on in production", "Set DEBUG=0: error pages show settings.")
     elif len(settings.SECRET_KEY) < SHORTEST_SECRET or len(set(settings.SECRET_KEY)) < 5:  # noqa: PLR2004 (Django's own)
-        yield Diagnosis("settings", RED, "SECRET_KEY is too weak", "Set SECRET_KEY to 50 random characters or more.")
+        yield Diagnosis("settings", RED, "SECRET_KEY is too weak", "Set SECRET_KEY to 40 random characters or more.")
     elif settings.PRODUCTION and not settings.HTTPS:
         yield Diagnosis("settings", AMBER, "PUBLIC_URL is not https", "Put TLS in front and set PUBLIC_URL=https://….")
     else:

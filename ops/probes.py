@@ -1,12 +1,17 @@
-"""Probes for whatever supervises the web process: alive, and ready to serve."""
+"""What machines ask the web process: is it alive, is it ready, and how is the floor."""
 
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from market_data.bus import sync_bus
 from market_data.errors import FeedDown
+from ops import metrics, pulse, status
 
 
 @never_cache
@@ -23,6 +28,18 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     checks = {"database": _database_answers(), "redis": _redis_answers()}
     ready = all(checks.values())
     return JsonResponse({"status": "ready" if ready else "not ready", **checks}, status=200 if ready else 503)
+
+
+class MetricsView(APIView):
+    """GET /metrics, for Prometheus with a key that holds ops:read."""
+
+    required_scopes = {"GET": "ops:read"}
+
+    @extend_schema(exclude=True)
+    def get(self, _request: Request) -> HttpResponse:
+        """Return the state in Prometheus's text format."""
+        page = metrics.exposition(state=status.snapshot(now=timezone.now()), pulse=pulse.listen())
+        return HttpResponse(page, content_type=metrics.CONTENT_TYPE)
 
 
 def _database_answers() -> bool:

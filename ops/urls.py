@@ -9,5 +9,6 @@ urlpatterns = [
     path("admin/desk/state", panel.state, name="desk-state"),
     path("admin/desk/verbs/<slug:name>", panel.verb, name="desk-verb"),
     path("healthz", probes.healthz, name="healthz"),
+    path("metrics", probes.MetricsView.as_view(), name="metrics"),
     path("readyz", probes.readyz, name="readyz"),
 ]

@@ -46,10 +46,10 @@ def test_a_first_start_logs_every_user_of_the_exchange_in(broker: SandboxServer,
     now = datetime.now(UTC)
     labels = BrokerAccount.objects.order_by("label").values_list("label", flat=True)
     assert list(labels) == sorted(user.user_id.lower() for user in broker.users)
-    assert all(
-        Sessions().client(login_for(account_id=account.pk, now=now)).profile()
+    assert {
+        Sessions().client(login_for(account_id=account.pk, now=now)).profile().user_id
         for account in BrokerAccount.objects.all()
-    )
+    } == {user.user_id for user in broker.users}
 
 
 def test_a_first_start_streams_indices_shares_and_the_options_around_the_spot(
@@ -116,7 +116,8 @@ def test_a_token_that_the_exchange_forgot_is_replaced(broker: SandboxServer, sec
     assert before is not None
     assert after is not None
     assert after.version > before.version
-    assert Sessions().client(login_for(account_id=account.pk, now=datetime.now(UTC))).profile()
+    profile = Sessions().client(login_for(account_id=account.pk, now=datetime.now(UTC))).profile()
+    assert profile.user_id == account.broker_user_id
 
 
 def test_a_password_that_somebody_changed_is_left_alone(broker: SandboxServer, secrets: Path, client: Client) -> None:
