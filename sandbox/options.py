@@ -43,6 +43,7 @@ class Options:
     state: Path | None = None
     scenario: Path | None = None
     totp: bool = False
+    tied: bool = False
     limits: bool = True
     order_ids: int = 19
     cash: float = 10_000_000.0
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     add("--state", type=Path, metavar="PATH", help="keep sessions, orders, positions and GTTs across restarts")
     add("--scenario", type=Path, metavar="JSON", help="run a file of timed control steps after the start")
     add("--totp", action="store_true", help="the login page asks for a TOTP code as well")
+    add("--tied", action="store_true", help="end when standard input closes, so as not to outlive the starter")
     add("--no-limits", dest="limits", action="store_false", help="do not count rate limits")
     add("--order-ids", type=int, choices=(15, 19), default=19, help="digits of order ids (default %(default)s)")
     add("--cash", type=float, default=10_000_000.0, help="opening cash of every user in rupees (default %(default)s)")

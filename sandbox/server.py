@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ async def serve(options: Options) -> None:
     ticking = asyncio.create_task(site.run())
     sys.stdout.write(f"sandbox ready {site.http_root}\n")
     sys.stdout.flush()
-    await _until_stopped(ticking)
+    await _until_stopped(ticking, tied=options.tied)
     site.door.shut()
     if options.state is not None:
         save(site, options.state)
@@ -59,12 +60,14 @@ async def _keep_saved(site: Site, path: Path) -> None:
             saved = current
 
 
-async def _until_stopped(ticking: asyncio.Task[None]) -> None:
-    """Wait for a signal, or for the tick loop to fail, whose error then ends the program."""
+async def _until_stopped(ticking: asyncio.Task[None], *, tied: bool) -> None:
+    """Wait for a signal, for the starter's end, or for the tick loop to fail, whose error then ends the program."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
+    if tied:
+        loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4_096) else stopped.set())
     waiting = asyncio.create_task(stopped.wait())
     await asyncio.wait({waiting, ticking}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

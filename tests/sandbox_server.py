@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import selectors
 import subprocess
 import sys
@@ -41,10 +40,11 @@ class SandboxServer:
         self._own_folder = None if folder else tempfile.TemporaryDirectory(prefix="sandbox-")
         self.folder = folder or Path(self._own_folder.name if self._own_folder else "")
         self.credentials_file = self.folder / "credentials.json"
-        command = [sys.executable, "-m", "sandbox", "--port", "0", "--credentials-file", str(self.credentials_file)]
+        command = [sys.executable, "-m", "sandbox", "--port", "0", "--tied"]
+        command += ["--credentials-file", str(self.credentials_file)]
         self._errors = (self.folder / "sandbox.err").open("ab")
         self.process = subprocess.Popen(
-            [*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=self._errors, env={**os.environ}
+            [*command, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
         )
         try:
             self._wait_until_ready()
@@ -85,8 +85,9 @@ class SandboxServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(5)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
         self._errors.close()
         if self._own_folder is not None:
             self._own_folder.cleanup()

@@ -280,6 +280,14 @@ def test_the_rfc_6238_vectors_hold() -> None:
     ]
 
 
+def test_a_tied_exchange_does_not_outlive_its_starter() -> None:
+    with SandboxServer() as server:
+        assert server.process.stdin is not None
+        server.process.stdin.close()
+
+        assert server.process.wait(10) == 0
+
+
 def test_the_journal_can_be_kept_on_disk(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     with SandboxServer("--journal", str(path)) as server:
