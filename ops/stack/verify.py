@@ -15,7 +15,7 @@ SCRIPTS = ("run", "test")
 AT_ONCE = 2
 
 CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("types", ("mypy", "--strict", ".", *SCRIPTS)),
+    ("types", ("mypy", "--strict", "--scripts-are-modules", ".", *SCRIPTS)),
     ("imports", ("lint-imports", "--no-cache")),
     ("lint", ("ruff", "check", ".", *SCRIPTS)),
     ("format", ("ruff", "format", "--check", ".", *SCRIPTS)),
