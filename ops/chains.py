@@ -12,7 +12,7 @@ from greeks.store import ChainKey, unpack
 from market_data.bus import sync_bus
 from market_data.errors import FeedDown
 from market_data.queries import listed
-from ops.pulse import Report, number
+from ops.pulse import Pulse, Report, number
 from ops.state import Chain, Greeks
 from orders.clock import trading_day
 
@@ -20,14 +20,18 @@ NEAR_STRIKES = 11
 NO_BUS = "Redis does not answer, so no chain can be read."
 
 
-def read(*, now: datetime, report: Report | None) -> Greeks:
-    """Return one line a live chain, soonest expiry first; `report` is what the calculation says of its last run."""
+def read(*, now: datetime, pulse: Pulse) -> Greeks:
+    """Return one line a live chain, soonest expiry first."""
+    if pulse.bus:
+        return Greeks(chains=(), note=NO_BUS)
     bus = sync_bus()
     try:
         blobs = {key: bus.get_blob(key.blob) for key in keys_of_minute(trading_day(now), int(now.timestamp()) // 60)}
     except FeedDown:
         return Greeks(chains=(), note=NO_BUS)
-    return Greeks(chains=tuple(_line(key, blob) for key, blob in blobs.items()), note=_note(report))
+    return Greeks(
+        chains=tuple(_line(key, blob) for key, blob in blobs.items()), note=_note(pulse.reports.get("greeks"))
+    )
 
 
 @lru_cache(maxsize=1)

@@ -47,7 +47,7 @@ def snapshot(*, now: datetime) -> State:
         orders=flowing.orders,
         feed=feed.read(pulse=heard, now=now),
         processes=pulse.processes(pulse=heard),
-        greeks=chains.read(now=now, report=heard.reports.get("greeks")),
+        greeks=chains.read(now=now, pulse=heard),
         timeline=_timeline(),
     )
     state = replace(state, findings=findings.find(state))
