@@ -12,6 +12,7 @@ from django.urls import reverse
 from accounts.fields import SealedField
 from accounts.models import ApiKey, AuditEntry, BrokerAccount, Credential, User
 from accounts.queries import current_credential
+from tests.accounts.held import held_credential
 from tests.factories import BrokerAccountFactory, CredentialFactory, UserFactory
 from tests.sandbox_server import SandboxServer
 
@@ -133,7 +134,7 @@ def test_a_rotation_at_the_panel_is_done_told_and_on_record(panel: Client, accou
         deed("rotate", account), {"api_key": "newkey00", "api_secret": "newsecret", "reason": "yearly"}, follow=True
     )
 
-    held = current_credential(account_id=account.pk)
+    held = held_credential(account_id=account.pk)
     entry = AuditEntry.objects.get()
     assert (held.version, held.api_key, held.api_secret.reveal()) == (2, "newkey00", "newsecret")
     assert (entry.actor, entry.action, entry.reason) == ("asha", "accounts.credential.rotated", "yearly")

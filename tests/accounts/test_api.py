@@ -11,7 +11,7 @@ from django.test import Client
 from accounts import credentials, health
 from accounts.errors import AccountExists, AccountStateConflict
 from accounts.models import AuditEntry, BrokerAccount, Credential, User
-from accounts.queries import current_credential
+from tests.accounts.held import held_credential
 from tests.factories import AccountGroupFactory, BrokerAccountFactory, CredentialFactory, UserFactory
 from tests.sandbox_server import SandboxServer
 
@@ -108,7 +108,7 @@ def test_a_rotation_makes_a_version_and_shows_no_secret(administrator: Client) -
     assert answer.status_code == 201
     assert answer.json()["credential"]["api_key_ends"] == "hkey"
     assert "canary" not in answer.text
-    assert current_credential(account_id=account.pk).api_secret.reveal() == NEW["api_secret"]
+    assert held_credential(account_id=account.pk).api_secret.reveal() == NEW["api_secret"]
     assert AuditEntry.objects.get().actor == "asha"
 
 
@@ -247,7 +247,7 @@ def test_a_probe_with_a_dead_token_forgets_it(
     answer = send(administrator, "POST", f"/{account.label}/probe", {})
 
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_session_expired")
-    assert current_credential(account_id=account.pk).token_expires_at is None
+    assert held_credential(account_id=account.pk).token_expires_at is None
 
 
 def test_a_probe_without_a_login_asks_for_one(administrator: Client) -> None:

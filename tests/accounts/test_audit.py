@@ -80,7 +80,9 @@ def test_simultaneous_deeds_make_one_chain(now: datetime) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
 
-    assert audit.head().position == 40
+    newest = audit.head()
+    assert newest is not None
+    assert newest.position == 40
     assert found() == []
 
 

@@ -13,8 +13,8 @@ from django.core.management import CommandError, call_command
 
 from accounts.authentication import KEY
 from accounts.models import ApiKey, AuditEntry
-from accounts.queries import current_credential
 from accounts.vault.keyfile import read_ring
+from tests.accounts.held import held_credential
 from tests.factories import BrokerAccountFactory, CredentialFactory, UserFactory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +101,7 @@ def test_a_rotation_reads_the_secret_from_standard_input(monkeypatch: pytest.Mon
 
     said = run("rotate_credentials", held.account.label, "--reason", "yearly")
 
-    after = current_credential(account_id=held.account_id)
+    after = held_credential(account_id=held.account_id)
     assert (after.version, after.api_key, after.api_secret.reveal()) == (2, "presentkey", "the-new-secret")
     assert AuditEntry.objects.get().actor.startswith("shell:")
     assert "the-new-secret" not in said

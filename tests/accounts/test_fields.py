@@ -3,6 +3,8 @@
 import copy
 import json
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core import serializers
@@ -79,7 +81,7 @@ def test_a_value_moved_to_another_field_does_not_open() -> None:
         _ = Credential.objects.get().access_token
 
 
-def test_a_value_of_another_installation_does_not_open(settings: pytest.FixtureRequest) -> None:
+def test_a_value_of_another_installation_does_not_open(settings: Any) -> None:
     CredentialFactory()
     settings.INSTALLATION_ID = "another"
 
@@ -149,6 +151,7 @@ def test_a_fixture_carries_the_sealed_bytes() -> None:
 
     assert "plain-text" not in text
     assert json.loads(text)[0]["fields"]["access_token"] is None
+    assert isinstance(restored.object, Credential)
     assert restored.object.api_secret == Secret("plain-text-of-the-secret")
 
 
@@ -160,7 +163,7 @@ def test_only_text_can_be_a_secret() -> None:
 @pytest.mark.parametrize(
     "shown", [str, repr, "{}".format, "{:>40}".format, "%s".__mod__, lambda secret: repr([secret])]
 )
-def test_a_secret_never_shows_its_text(shown: object) -> None:
+def test_a_secret_never_shows_its_text(shown: Callable[[Secret], str]) -> None:
     assert "hunter2" not in shown(Secret("hunter2"))
 
 
@@ -171,7 +174,7 @@ def test_a_row_with_secrets_does_not_show_them() -> None:
 
 
 @pytest.mark.parametrize("attempt", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_secret_is_neither_pickled_nor_copied(attempt: object) -> None:
+def test_a_secret_is_neither_pickled_nor_copied(attempt: Callable[[Secret], object]) -> None:
     with pytest.raises(TypeError):
         attempt(Secret("hunter2"))
 

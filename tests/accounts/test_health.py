@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -28,16 +28,16 @@ def in_state(state: str, now: datetime) -> BrokerAccount:
     )
 
 
-def degrade(**values: Any) -> None:
-    health.degrade(reason="socket lost", recovers_at=values["now"] + timedelta(minutes=5), **values)
+def degrade(*, account_id: UUID, now: datetime) -> None:
+    health.degrade(account_id=account_id, reason="socket lost", now=now, recovers_at=now + timedelta(minutes=5))
 
 
-def cordon(**values: Any) -> None:
-    health.cordon(**BY_HAND, **values)
+def cordon(*, account_id: UUID, now: datetime) -> None:
+    health.cordon(account_id=account_id, now=now, **BY_HAND)
 
 
-def uncordon(**values: Any) -> None:
-    health.uncordon(**BY_HAND, **values)
+def uncordon(*, account_id: UUID, now: datetime) -> None:
+    health.uncordon(account_id=account_id, now=now, **BY_HAND)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.messages import get_messages
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import BrokerAccount, User
-from accounts.queries import current_credential, login_for
+from accounts.queries import login_for
+from tests.accounts.held import held_credential
 from tests.factories import BrokerAccountFactory, UserFactory
 from tests.sandbox_server import SandboxServer
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db
 Make = Callable[..., BrokerAccount]
 
 
-def said(answer: HttpResponse) -> str:
+def said(answer: Any) -> str:
     return " ".join(str(message) for message in get_messages(answer.wsgi_request))
 
 
@@ -56,7 +57,7 @@ def test_a_reloaded_callback_changes_nothing(
 
     client.get(reverse("kite-callback"), back)
 
-    assert current_credential(account_id=account.pk).version == 2
+    assert held_credential(account_id=account.pk).version == 2
 
 
 def test_the_login_of_another_account_is_told_and_not_stored(
@@ -70,7 +71,7 @@ def test_the_login_of_another_account_is_told_and_not_stored(
     answer = client.get(reverse("kite-callback"), back)
 
     assert "belongs to XX0000" in said(answer)
-    assert current_credential(account_id=account.pk).token_expires_at is None
+    assert held_credential(account_id=account.pk).token_expires_at is None
 
 
 def test_a_callback_nobody_asked_for_is_refused(client: Client, operator: User) -> None:
@@ -92,7 +93,7 @@ def test_a_callback_begun_by_somebody_else_is_refused(
     answer = client.get(reverse("kite-callback"), back)
 
     assert "begun by somebody else" in said(answer)
-    assert current_credential(account_id=account.pk).version == 1
+    assert held_credential(account_id=account.pk).version == 1
 
 
 def test_a_login_that_was_cancelled_at_the_broker_is_told(
@@ -105,7 +106,7 @@ def test_a_login_that_was_cancelled_at_the_broker_is_told(
     answer = client.get(reverse("kite-callback"), back)
 
     assert "no success" in said(answer)
-    assert current_credential(account_id=account.pk).version == 1
+    assert held_credential(account_id=account.pk).version == 1
 
 
 def test_a_broker_that_is_down_is_told(
@@ -120,7 +121,7 @@ def test_a_broker_that_is_down_is_told(
 
     assert answer["Location"] == reverse("desk")
     assert said(answer)
-    assert current_credential(account_id=account.pk).version == 1
+    assert held_credential(account_id=account.pk).version == 1
 
 
 def test_an_account_without_a_key_is_told(client: Client, operator: User) -> None:

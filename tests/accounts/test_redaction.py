@@ -32,7 +32,8 @@ def log_file() -> Iterator[io.StringIO]:
     """Return what the log handler of the settings writes."""
     file = io.StringIO()
     handler = logging.StreamHandler(file)
-    processors = django_settings.LOGGING["formatters"]["structured"]["processors"]
+    configured: dict[str, Any] = django_settings.LOGGING
+    processors = configured["formatters"]["structured"]["processors"]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors))
     root = logging.getLogger()
     root.addHandler(handler)
@@ -79,8 +80,9 @@ def test_no_secret_of_a_login_reaches_logs_redis_or_the_database(
     log_level = logging.getLogger().level
     logging.getLogger().setLevel(logging.DEBUG)
     request_token = broker.login(0)
-    rotated = {"api_key": user.api_key, "api_secret": user.api_secret, "actor": "asha", "reason": "first", "now": now}
-    credentials.rotate(account_id=account.pk, **rotated)
+    credentials.rotate(
+        account_id=account.pk, api_key=user.api_key, api_secret=user.api_secret, actor="asha", reason="first", now=now
+    )
     credentials.complete_login(account_id=account.pk, request_token=request_token, actor="asha", now=now)
     login = login_for(account_id=account.pk, now=now)
     Sessions().client(login).profile()

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -25,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def ring(settings: Any, tmp_path: Path, now: Any) -> Iterator[Path]:
+def ring(settings: Any, tmp_path: Path, now: Any) -> Path:
     """Return the path of a ring of the test's own."""
     path = tmp_path / "keys" / "keyring.json"
     write_ring(path=path, ring=new_ring(now=now, automatic=False), replace_existing=False)

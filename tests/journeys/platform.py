@@ -83,7 +83,7 @@ class Platform:
         """Return what the Desk shows."""
         answer = self.panel.get(f"{self.url}/admin/desk/state", timeout=10)
         assert answer.status_code == 200, answer.text
-        return answer.json()  # type: ignore[no-any-return]
+        return answer.json()
 
     def socket(self, route: str) -> ClientConnection:
         """Open a socket of the platform as a program."""

@@ -22,7 +22,7 @@ ORDER = {
 
 
 def order_of(platform: Platform, order_id: str) -> dict[str, Any]:
-    return platform.api("GET", f"/orders/{order_id}").json()  # type: ignore[no-any-return]
+    return platform.api("GET", f"/orders/{order_id}").json()
 
 
 def place(platform: Platform, key: str, **changes: object) -> Any:
@@ -95,7 +95,7 @@ def test_the_greeks_of_a_nifty_chain_move_with_the_ticks(platform: Platform) -> 
 
     with platform.socket("/ws/v1/chains") as socket:
         socket.send(json.dumps({"op": "sub", "id": 1, "chain": chain}))
-        forwards = set()
+        forwards: set[float] = set()
         deadline = time.monotonic() + 15
         while len(forwards) < 2 and time.monotonic() < deadline:
             message = json.loads(socket.recv(timeout=5))
