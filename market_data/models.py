@@ -2,12 +2,14 @@
 
 from typing import ClassVar
 
-from django.contrib.postgres.indexes import OpClass
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, Q
 
 LISTED = Q(listed=True)
-PREFIX = "varchar_pattern_ops"
+# What a person types: NIFTY 25000 CE, or the first letters of a company's name.
+SEARCHED = SearchVector("tradingsymbol", "name", "strike", "instrument_type", config="simple")
 
 
 class Instrument(models.Model):
@@ -35,14 +37,7 @@ class Instrument(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["name", "expiry", "strike"], condition=LISTED, name="instrument_chain"),
-            models.Index(
-                OpClass("tradingsymbol", "varchar_pattern_ops"),
-                condition=Q(listed=True),
-                name="instrument_symbol_prefix",
-            ),
-            models.Index(
-                OpClass("name", "varchar_pattern_ops"), condition=Q(listed=True), name="instrument_name_prefix"
-            ),
+            GinIndex(SEARCHED, condition=LISTED, name="instrument_words"),
         ]
 
     def __str__(self) -> str:

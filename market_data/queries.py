@@ -1,17 +1,19 @@
 """What others ask about instruments, wishes and last prices."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 
 import numpy as np
+from django.contrib.postgres.search import SearchQuery
 from django.db.models import Q, QuerySet
 
 from kite.types import Mode
 from kite.wire import Rows
 from market_data.bus import sync_bus
 from market_data.errors import IndexUnknown, InstrumentUnknown
-from market_data.models import Candle, Instrument, Subscription
+from market_data.models import SEARCHED, Candle, Instrument, Subscription
 
 # Underlying of a derivative, as the dump spells it, to the index that prices it.
 INDICES: Final[Mapping[str, tuple[str, str]]] = {
@@ -23,6 +25,7 @@ INDICES: Final[Mapping[str, tuple[str, str]]] = {
     "SENSEX": ("BSE", "SENSEX"),
     "BANKEX": ("BSE", "BANKEX"),
 }
+EVERYTHING: Final = 10_000_000
 WIDTH: Final[Mapping[str, int]] = {Mode.LTP: 0, Mode.QUOTE: 1, Mode.FULL: 2}
 
 
@@ -75,6 +78,17 @@ def index_instrument(name: str) -> Instrument:
     if found is None:
         raise IndexUnknown(f"no index or share for {name}", field="underlying")
     return found
+
+
+def search(*, words: str) -> QuerySet[Instrument]:
+    """Return the listed instruments whose symbol, name, strike and type hold every word or begin of a word."""
+    found = [re.sub(r"\W", "", word) for word in re.split(r"[^\w.]+", words.lower())]
+    query = " & ".join(f"{word}:*" for word in found if word)
+    if not query:
+        return listed()
+    matching = listed().alias(words=SEARCHED).filter(words=SearchQuery(query, config="simple", search_type="raw"))
+    # The limit is a fence: without it the planner walks the ordered index and parses every row's words on the way.
+    return listed().filter(pk__in=matching.values("pk")[:EVERYTHING])
 
 
 def desired_modes(*, now: datetime) -> dict[int, Mode]:

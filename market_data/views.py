@@ -16,7 +16,7 @@ from kite.types import Mode
 from market_data import subscriptions
 from market_data.errors import InstrumentUnknown
 from market_data.models import Instrument
-from market_data.queries import candles, instrument_by_symbol, instruments_by_keys, latest_of, listed
+from market_data.queries import candles, instrument_by_symbol, instruments_by_keys, latest_of, search
 from market_data.serializers import (
     CandleListSerializer,
     CandleQuerySerializer,
@@ -167,10 +167,7 @@ def _search(wanted: dict[str, object]) -> QuerySet[Instrument]:
     exact = {
         name: wanted[name] for name in ("exchange", "name", "expiry", "strike", "instrument_type") if name in wanted
     }
-    rows = listed().filter(**exact)
-    for word in str(wanted.get("q", "")).upper().split():
-        rows = rows.filter(Q(tradingsymbol__startswith=word) | Q(name__icontains=word))
-    return rows
+    return search(words=str(wanted.get("q", ""))).filter(**exact)
 
 
 def _instrument(key: str) -> Instrument:

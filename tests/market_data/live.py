@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import uvicorn
 from channels.routing import URLRouter
 from django.conf import settings
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.urls import path
 from websockets.sync.client import ClientConnection, connect
 
@@ -130,6 +132,7 @@ class TickClient:
             additional_headers={"Authorization": f"Bearer {key}"} if key else {},
             subprotocols=[subprotocol] if subprotocol else None,  # type: ignore[list-item]
             compression=None,
+            close_timeout=1,
             **options,
         )
         self.socket: ClientConnection = opening.__enter__()
@@ -173,6 +176,12 @@ def client(web: WebProcess, key: str, **options: Any) -> Iterator[TickClient]:
         yield opened
     finally:
         opened.close()
+
+
+def database_url(connection: BaseDatabaseWrapper) -> str:
+    """Return the address of the test's own database, for a process that is started beside it."""
+    head, _, tail = os.environ["DATABASE_URL"].partition("?")
+    return f"{head.rpartition('/')[0]}/{connection.settings_dict['NAME']}" + (f"?{tail}" if tail else "")
 
 
 def api_key(*, scopes: tuple[str, ...] = ("market:read",), user: User | None = None) -> str:

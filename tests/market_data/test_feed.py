@@ -40,7 +40,7 @@ class RunningFeed:
         self._loop = Loop()
         self._bus = AsyncBus(url=settings.REDIS_URL)
         ledger = DatabaseLedger(shard=0, shards=1, owner=f"test:{os.getpid()}", sessions=Sessions())
-        self._feed = Feed(shard=0, bus=self._bus, ledger=ledger, on_order_update=on_order_update or _ignore)
+        self._feed = Feed(shard=0, bus=self._bus, ledger=ledger, on_order_update=on_order_update)
         self.future: Future[None] = self._loop.start(self._feed.run())
 
     def __enter__(self) -> "RunningFeed":
@@ -52,10 +52,6 @@ class RunningFeed:
         wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("ledger")])
         self._loop.run(self._loop.finish_threads(), seconds=15)
         self._loop.close()
-
-
-def _ignore(_account_id: str, _row: Mapping[str, object]) -> None:
-    return None
 
 
 class Floor:

@@ -2,6 +2,9 @@
 
 import itertools
 import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,14 @@ def instruments(web: WebProcess) -> None:
 def settle(tick_client: TickClient, sequence: int) -> None:
     """Wait until the hub has taken this sequence in."""
     tick_client.until(lambda message: message["t"] == "hb" and message["s"][0][2] >= sequence)
+
+
+async def forget_fence(publisher: Publisher) -> None:
+    await publisher._bus._redis.delete("fence:0")
+
+
+def arrived(message: Mapping[str, Any], *, price: int) -> bool:
+    return bool(message["t"] == "d" and message["s"][3] == price)
 
 
 def test_frames_follow_each_other_without_a_hole(tick_client: TickClient, publisher: Publisher) -> None:
@@ -90,7 +101,7 @@ def test_a_deposed_feed_is_not_listened_to(tick_client: TickClient, publisher: P
     tick_client.expect("d")
 
     stale = Publisher(epoch=4)
-    stale._loop.run(stale._bus._redis.delete("fence:0"))
+    stale._loop.run(forget_fence(stale))
     stale.publish(ticks({257: 666.0}))
     publisher.publish(ticks({513: 2.0}))
     tick_client.until(lambda _: 513 in tick_client.prices)
@@ -132,7 +143,7 @@ def test_a_client_that_does_not_read_delays_nobody_and_skips_to_the_newest(
         rounds = 150
         for price in range(1, rounds + 1):
             publisher.publish(ticks(dict.fromkeys(many, float(price))))
-            quick.until(lambda message, price=price: message["t"] == "d" and message["s"][3] == price)
+            quick.until(partial(arrived, price=price))
         slow.until(lambda message: message["t"] in {"d", "snap"} and message["s"][3] == rounds, seconds=20)
 
     spans = [frame["s"][2:] for frame in slow.frames]

@@ -22,7 +22,7 @@ from market_data.copying import DEPTH
 from market_data.models import Candle, FeedGap, Tick
 from market_data.recorder import Recorder
 from tests.market_data.factories import ticks
-from tests.market_data.live import Loop
+from tests.market_data.live import Loop, database_url
 from tests.sandbox_server import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -225,9 +225,8 @@ class RecorderProcess:
     """`manage.py run_recorder` on the test's servers."""
 
     def __init__(self) -> None:
-        database = connection.settings_dict
         environment = {**os.environ, "LOG_LEVEL": "WARNING", "REDIS_URL": settings.REDIS_URL}
-        environment["DATABASE_URL"] = _with_name(os.environ["DATABASE_URL"], database["NAME"])
+        environment["DATABASE_URL"] = database_url(connection)
         self._process = subprocess.Popen([sys.executable, "manage.py", "run_recorder"], cwd=ROOT, env=environment)
 
     def kill(self) -> None:
@@ -237,11 +236,6 @@ class RecorderProcess:
     def stop(self) -> int:
         self._process.terminate()
         return self._process.wait(15)
-
-
-def _with_name(url: str, name: object) -> str:
-    head, _, tail = url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}" + (f"?{tail}" if tail else "")
 
 
 def _kill_while_storing(stream: RawStream, *, kills: int, batches: int) -> None:

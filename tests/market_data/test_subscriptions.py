@@ -10,7 +10,15 @@ from market_data.errors import CapacityExceeded
 from market_data.models import Subscription
 from market_data.queries import desired_modes
 from market_data.sharding import PER_ACCOUNT
-from market_data.subscriptions import forget_expired, renew, unwish, unwish_everything, wish, wishes
+from market_data.subscriptions import (
+    forget_expired,
+    renew,
+    socket_wisher,
+    unwish,
+    unwish_everything,
+    wish,
+    wishes,
+)
 from tests.factories import CredentialFactory
 from tests.market_data.factories import NOW, InstrumentFactory
 
@@ -75,9 +83,10 @@ def test_a_wish_ends_at_its_time() -> None:
 
 def test_a_renewed_wish_lives_on() -> None:
     infy = InstrumentFactory()
-    wish(instruments=[infy], mode=Mode.LTP, wanted_by="s", now=NOW, expires_at=NOW + timedelta(hours=1))
+    wisher = socket_wisher(user_id=1, mode=Mode.LTP)
+    wish(instruments=[infy], mode=Mode.LTP, wanted_by=wisher, now=NOW, expires_at=NOW + timedelta(hours=1))
 
-    renew(tokens=[infy.instrument_token], wanted_by="s", now=NOW + timedelta(minutes=59))
+    renew(user_id=1, modes={infy.instrument_token: Mode.LTP}, now=NOW + timedelta(minutes=59))
 
     assert len(desired_modes(now=NOW + timedelta(minutes=100))) == 1
 
