@@ -1,0 +1,1 @@
+"""Fan-out beside its peers in one run: `python -m benchmarks.fanout`."""
