@@ -1,5 +1,6 @@
 """The screen that greets whoever started the platform."""
 
+import sys
 from collections.abc import Mapping
 
 from ops.stack.installation import Bootstrap
@@ -13,7 +14,7 @@ STREAM = (
     'from websockets.sync.client import connect; socket = connect("SOCKET", '
     'additional_headers={"Authorization": "Bearer API_KEY"}).__enter__(); '
     'socket.send("""{"op":"sub","id":1,"mode":"quote","symbols":["NSE:INFY"]}"""); '
-    "[print(message) for message in socket]"
+    "[print(message, flush=True) for message in socket]"
 )
 
 
@@ -33,5 +34,5 @@ curl -sS {url}/api/v1/orders -H 'Authorization: Bearer {bootstrap.api_key}' -H "
 
   A first stream:
 
-.venv/bin/python -c '{client}'
+{sys.executable} -c '{client}'
 """

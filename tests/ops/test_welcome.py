@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_the_order_is_a_whole_request(screen: str) -> None:
 
 
 def test_the_stream_is_one_line_of_python(screen: str) -> None:
-    source = words(screen, ".venv/bin/python ")[2]
+    source = words(screen, f"{sys.executable} ")[2]
 
     compile(source, "stream", "exec")
     assert "wss://desk.example/ws/v1/ticks" in source
