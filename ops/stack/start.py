@@ -48,6 +48,7 @@ class Start:
         self._installation = installation
         self._supervisor = supervisor
         self._journal = journal
+        self.sandboxed = False
         chosen = {**read_environment(path=ROOT / ".env"), **os.environ}
         self.environment = with_bytecode(chosen, folder=BYTECODE)
 
@@ -55,7 +56,7 @@ class Start:
         """Start everything in order and return where it listens."""
         place = Place(host=self._options.host, port=listener.getsockname()[1])
         self._settle(place)
-        sandboxed = self._launch_exchange()
+        self.sandboxed = self._launch_exchange()
         with self._step("PostgreSQL and Valkey"):
             self._start_servers()
         self._installation.write_environment(
@@ -64,7 +65,7 @@ class Start:
         with self._step("tables and keys"):
             self._prepare_database()
         with self._step("accounts and instruments"):
-            self._bootstrap(sandboxed=sandboxed)
+            self._bootstrap()
         everything = programs.platform_programs(environment=self.environment, place=place, listener=listener.fileno())
         with self._step(", ".join(program.name for program in everything)):
             self._supervisor.start(*everything)
@@ -118,9 +119,9 @@ class Start:
         if not Path(self.environment["VAULT_KEY_FILE"]).exists():
             self._command("init_keyring", "--if-missing")
 
-    def _bootstrap(self, *, sandboxed: bool) -> None:
+    def _bootstrap(self) -> None:
         words = ["bootstrap", "--skip-checks", "--secrets-dir", str(self._installation.secrets)]
-        if sandboxed:
+        if self.sandboxed:
             self._supervisor.wait_ready("sandbox")
             words += ["--credentials", str(self._installation.sandbox_credentials)]
         self._command(*words)

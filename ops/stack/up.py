@@ -54,7 +54,8 @@ def _run(options: argparse.Namespace, installation: Installation, journal: Journ
             return 1
         if options.port is None and place.port != WEB_PORT:
             journal.announce(f"Port {WEB_PORT} was taken; the panel is on {place.port}.")
-        journal.announce(welcome(environment=start.environment, bootstrap=installation.bootstrap()))
+        bootstrap = installation.bootstrap()
+        journal.announce(welcome(environment=start.environment, bootstrap=bootstrap, sandboxed=start.sandboxed))
         journal.announce(f"Ready after {time.monotonic() - began:.1f} s. Ctrl-C stops everything.")
         supervisor.watch()
         journal.announce("Stopping …")

@@ -18,7 +18,7 @@ STREAM = (
 )
 
 
-def welcome(*, environment: Mapping[str, str], bootstrap: Bootstrap) -> str:
+def welcome(*, environment: Mapping[str, str], bootstrap: Bootstrap, sandboxed: bool) -> str:
     """Return the screen: where the panel is, how to sign in, and a first order and a first stream to paste."""
     url = environment["PUBLIC_URL"]
     client = STREAM.replace("API_KEY", bootstrap.api_key).replace("SOCKET", f"ws{url.removeprefix('http')}/ws/v1/ticks")
@@ -27,7 +27,7 @@ def welcome(*, environment: Mapping[str, str], bootstrap: Bootstrap) -> str:
   Sign in    {bootstrap.admin_user} / {environment["ADMIN_PASSWORD"]}
   API key    {bootstrap.api_key}
 
-  A first order:
+  {"A first order" if sandboxed else "A first order, in the real market and for real money"}:
 
 curl -sS {url}/api/v1/orders -H 'Authorization: Bearer {bootstrap.api_key}' -H "Idempotency-Key: $(date +%s%N)" \\
   -H 'Content-Type: application/json' -d '{ORDER.replace("ACCOUNT", bootstrap.account or "YOUR-ACCOUNT")}'

@@ -15,7 +15,7 @@ BOOTSTRAP = Bootstrap(admin_user="admin", account="asha", api_key="tk_abc")
 
 @pytest.fixture
 def screen() -> str:
-    return welcome(environment=ENVIRONMENT, bootstrap=BOOTSTRAP)
+    return welcome(environment=ENVIRONMENT, bootstrap=BOOTSTRAP, sandboxed=True)
 
 
 def words(screen: str, program: str) -> list[str]:
@@ -45,3 +45,7 @@ def test_the_stream_is_one_line_of_python(screen: str) -> None:
     compile(source, "stream", "exec")
     assert "wss://desk.example/ws/v1/ticks" in source
     assert "Bearer tk_abc" in source
+
+
+def test_an_order_in_the_real_market_is_called_one() -> None:
+    assert "real money" in welcome(environment=ENVIRONMENT, bootstrap=BOOTSTRAP, sandboxed=False)
