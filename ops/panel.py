@@ -147,9 +147,6 @@ class DeskConsumer(AsyncWebsocketConsumer):
         if self._teller is not None:
             self._teller.cancel()
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Ignore what a Desk says: its verbs are POST requests."""
-
     async def _authenticate(self) -> Principal:
         principal = await authenticate_socket(self.scope)
         if not principal.may(READ):

@@ -1,5 +1,7 @@
 """The admin as a whole: every page opens, every entry of the sidebar leads somewhere."""
 
+import re
+
 import pytest
 from django.contrib import admin
 from django.test import Client
@@ -33,6 +35,16 @@ def test_every_list_opens(administrator: Client, model: type) -> None:
 @pytest.mark.parametrize("page", ENTRIES)
 def test_every_entry_of_the_sidebar_opens(administrator: Client, page: str) -> None:
     assert administrator.get(reverse(page)).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
+def test_no_form_carries_a_script_that_the_policy_forbids(administrator: Client, model: type) -> None:
+    meta = model._meta  # type: ignore[attr-defined]
+
+    page = administrator.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_add")).content.decode()
+
+    scripts = re.findall(r"<script([^>]*)>", page)
+    assert [script for script in scripts if "src=" not in script and "application/json" not in script] == []
 
 
 def test_every_model_has_a_place_in_the_sidebar() -> None:
