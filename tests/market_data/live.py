@@ -56,12 +56,18 @@ class Loop:
         self._loop.close()
 
 
+def tick_router(consumer: Any) -> URLRouter:
+    """Return a router with the tick socket alone; Django's and Channels' types do not meet."""
+    route: Any = path("ws/v1/ticks", consumer)
+    return URLRouter([route])
+
+
 class WebProcess:
     """uvicorn with nothing but the tick socket."""
 
     def __init__(self, *, limits: Limits | None = None, shards: int = 1) -> None:
         self.hub = Hub(bus=AsyncBus(url=settings.REDIS_URL), shards=shards)
-        application = URLRouter([path("ws/v1/ticks", TickConsumer.as_asgi(hub=self.hub, limits=limits))])
+        application = tick_router(TickConsumer.as_asgi(hub=self.hub, limits=limits))
         config = uvicorn.Config(
             application, port=0, log_level="warning", ws_per_message_deflate=False, lifespan="off", ws_max_size=1 << 20
         )

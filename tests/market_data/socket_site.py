@@ -1,6 +1,7 @@
 """The tick socket as an ASGI application of its own, for servers that are started by name."""
 
 import os
+from typing import Any
 
 import django
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -17,9 +18,11 @@ from market_data.consumers import TickConsumer  # noqa: E402
 from market_data.hub import Hub  # noqa: E402
 
 hub = Hub(bus=AsyncBus(url=settings.REDIS_URL))
+consumer: Any = TickConsumer.as_asgi(hub=hub)
+ticks: Any = path("ws/v1/ticks", consumer)  # Django's and Channels' types do not meet
 application = ProtocolTypeRouter(
     {
         "http": get_asgi_application(),
-        "websocket": URLRouter([path("ws/v1/ticks", TickConsumer.as_asgi(hub=hub))]),
+        "websocket": URLRouter([ticks]),
     }
 )

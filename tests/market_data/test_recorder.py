@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,14 @@ def stored() -> int:
     return Tick.objects.count()
 
 
+def stored_exactly(count: int) -> bool:
+    return stored() == count
+
+
+def stored_at_least(count: int) -> bool:
+    return stored() >= count
+
+
 def minute(price: float, *, second: int, volume: int = 0) -> Rows:
     rows = ticks({7: price}, received_at=NINE + second)
     rows["volume"] = volume
@@ -117,7 +126,7 @@ def test_every_packet_is_stored_with_all_its_values(stream: RawStream) -> None:
     assert (full.instrument_token, full.last_price, full.volume) == (7, 10.05, 2**40)
     assert full.received_at.timestamp() == NINE + 0.25
     assert (full.exchange_at, full.last_trade_at) == (datetime.fromtimestamp(NINE, UTC), None)
-    assert np.frombuffer(full.depth, DEPTH)["ask_price"][0].tolist() == [1, 2, 3, 4, 5]
+    assert np.frombuffer(bytes(full.depth or b""), DEPTH)["ask_price"][0].tolist() == [1, 2, 3, 4, 5]
     assert (quote.last_price, quote.depth) == (10.1, None)
     assert (ltp.epoch, ltp.sequence, ltp.position) == (1, 1, 2)
 
@@ -162,7 +171,7 @@ def test_a_restart_goes_on_where_it_ended(stream: RawStream) -> None:
     for second in (0, 1):
         stream.append(minute(float(second + 1), second=second))
         with RunningRecorder():
-            wait_for(lambda second=second: stored() == second + 1)
+            wait_for(partial(stored_exactly, second + 1))
 
     assert Candle.objects.get().close == 2
 
@@ -244,7 +253,7 @@ def _kill_while_storing(stream: RawStream, *, kills: int, batches: int) -> None:
         process = RecorderProcess()
         for _ in range(batches):
             stream.append(ticks(dict.fromkeys(range(1, 101), 5.0), received_at=NINE + stream.sequence))
-        wait_for(lambda goal=goal: stored() >= goal, seconds=20)
+        wait_for(partial(stored_at_least, goal), seconds=20)
         process.kill()
     process = RecorderProcess()
     wait_for(lambda: stored() >= stream.sequence * 100, seconds=30)

@@ -50,7 +50,7 @@ def chain() -> list[Instrument]:
     ]
 
 
-def found(api: APIClient, **query: object) -> list[str]:
+def found(api: APIClient, **query: str | int) -> list[str]:
     answer = api.get("/api/v1/instruments", query)
     assert answer.status_code == 200
     return [row["tradingsymbol"] for row in answer.json()["results"]]
@@ -92,7 +92,8 @@ def test_pages_follow_each_other_without_gap_or_double(api: APIClient) -> None:
     seen: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
-        page = api.get("/api/v1/instruments", {"limit": 5, **({"cursor": cursor} if cursor else {})}).json()
+        query: dict[str, str] = {"limit": "5", **({"cursor": cursor} if cursor else {})}
+        page = api.get("/api/v1/instruments", query).json()
         seen += [row["key"] for row in page["results"]]
         cursor = page["next"]
 

@@ -51,7 +51,7 @@ async def connected(key: str, query: str = "") -> AsyncIterator[WebsocketCommuni
 
 async def next_of(socket: WebsocketCommunicator, kind: str, **fields: Any) -> dict[str, Any]:
     """Return the next message of a kind, passing over a few others."""
-    others = []
+    others: list[dict[str, Any]] = []
     while len(others) < 6:
         message: dict[str, Any] = await socket.receive_json_from(timeout=10)
         if message["t"] == kind and all(message.get(name) == value for name, value in fields.items()):
