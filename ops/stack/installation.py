@@ -52,10 +52,10 @@ class Installation:
         return self.folder / "sandbox" / "credentials.json"
 
     def create(self) -> None:
-        """Make the folders. Only the database's folder may be entered by another user."""
-        if not self.folder.exists():
-            self.folder.mkdir(parents=True)
-            self.folder.chmod(0o711)
+        """Make the folders. What is in them is for their owner alone."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Root's database runs as another user, which must pass through to its own folder.
+        self.folder.chmod(self.folder.stat().st_mode | 0o011)
         for name in ("keys", "secrets", "sandbox", "log", "run", "static", "valkey"):
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
 

@@ -1,6 +1,7 @@
 """A private PostgreSQL: found, initialised, started and reached over a Unix socket."""
 
 import contextlib
+import hashlib
 import importlib.util
 import os
 import pwd
@@ -105,15 +106,17 @@ def prepare_postgres(*, folder: Path, environment: Mapping[str, str], durable: b
     return postgres
 
 
-def reachable_folder(*, folder: Path) -> Path:
-    """Return `folder`, or another place kept for it, when the database's user could not enter it."""
+def reachable_folder(*, folder: Path, identity: str) -> Path:
+    """Return `folder` or, when the database's user could not enter it, another place that `folder` then links to."""
     user = _server_user()
-    folder.parent.mkdir(parents=True, exist_ok=True)
     if can_reach(path=folder.parent, user=user):
         return folder
-    name = re.sub(r"[^a-z0-9]+", "-", str(folder).lower()).strip("-")
     STATE_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
-    return STATE_FOLDER / name
+    # A new installation in the same folder gets a new database: the old one's secrets are gone.
+    place = STATE_FOLDER / hashlib.sha256(os.fsencode(folder) + identity.encode()).hexdigest()[:16]
+    if not folder.is_symlink():
+        folder.symlink_to(place)
+    return place
 
 
 def find_binaries(*, environment: Mapping[str, str]) -> Path:

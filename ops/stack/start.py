@@ -108,7 +108,7 @@ class Start:
         folder = self._installation.folder
         self.environment |= start_servers(
             supervisor=self._supervisor,
-            postgres_folder=reachable_folder(folder=folder / "postgres"),
+            postgres_folder=reachable_folder(folder=folder / "postgres", identity=self.environment["INSTALLATION_ID"]),
             valkey_folder=folder / "valkey",
             environment=self.environment,
             durable=True,

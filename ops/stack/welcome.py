@@ -1,5 +1,6 @@
 """The screen that greets whoever started the platform."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 
@@ -34,5 +35,5 @@ curl -sS {url}/api/v1/orders -H 'Authorization: Bearer {bootstrap.api_key}' -H "
 
   A first stream:
 
-{sys.executable} -c '{client}'
+{shlex.quote(sys.executable)} -c '{client}'
 """

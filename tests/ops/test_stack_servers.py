@@ -12,7 +12,7 @@ import redis
 
 from ops.stack.journal import Journal
 from ops.stack.launch import output_of
-from ops.stack.postgres import PostgresMissing, find_binaries, major_version
+from ops.stack.postgres import PostgresMissing, find_binaries, major_version, reachable_folder
 from ops.stack.servers import start_servers
 from ops.stack.supervisor import Supervisor
 from ops.stack.valkey import find_server
@@ -149,6 +149,22 @@ def test_valkey_never_evicts_and_listens_on_no_port(supervisor: Supervisor, fold
 
     assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     assert client.config_get("port") == {"port": "0"}
+
+
+def test_a_reachable_folder_is_kept(folder: Path) -> None:
+    assert reachable_folder(folder=folder / "postgres", identity="x") == folder / "postgres"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="everybody but root runs the database as himself")
+def test_roots_private_folder_links_to_a_place_the_database_reaches(folder: Path) -> None:
+    (folder / "private").mkdir(mode=0o700)
+    link = folder / "private" / "postgres"
+
+    place = reachable_folder(folder=link, identity="x")
+
+    assert link.readlink() == place
+    assert place != reachable_folder(folder=folder / "private" / "other", identity="x")
+    assert place != reachable_folder(folder=link, identity="another installation")
 
 
 def test_given_addresses_start_no_server(supervisor: Supervisor, folder: Path, pids: Pids) -> None:
