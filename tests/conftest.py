@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.environment import prepare
+from tests.environment import follow_environment, prepare
 
 prepare()
 
@@ -13,6 +13,9 @@ import django  # noqa: E402
 django.setup()
 
 from django.conf import settings as django_settings  # noqa: E402
+
+follow_environment()
+
 from django.db import connection  # noqa: E402
 from pytest_django import DjangoDbBlocker  # noqa: E402
 from redis import Redis  # noqa: E402

@@ -1,6 +1,7 @@
 """The settings and servers a test process needs, made before Django reads them."""
 
 import atexit
+import importlib
 import os
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+from django.conf import settings
 
 from accounts.vault.keyfile import new_ring, write_ring
 from ops.stack.sockets import socket_folder
@@ -32,6 +35,13 @@ def prepare() -> None:
     write_ring(path=Path(os.environ["VAULT_KEY_FILE"]), ring=ring, replace_existing=False)
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["REDIS_URL"] = _own_valkey(folder / "valkey")
+
+
+def follow_environment() -> None:
+    """Let settings that were read before this folder's own, as they are in a parallel worker, name its Valkey."""
+    chosen = importlib.reload(importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"]))
+    for name in ("REDIS_URL", "CELERY_BROKER_URL", "CHANNEL_LAYERS"):
+        setattr(settings, name, getattr(chosen, name))
 
 
 def _own_valkey(folder: Path) -> str:
