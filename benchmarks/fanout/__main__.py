@@ -21,7 +21,7 @@ from benchmarks.fanout.judge import Judged, Outcome, Verdict, judge
 from benchmarks.fanout.machine import Cores, Watch, pin
 from benchmarks.fanout.native import build
 from benchmarks.fanout.open_loop import Load, Steady, measure_steady
-from benchmarks.fanout.peers import CEILING, HUB, NAMES, SEED, Cast, Peer
+from benchmarks.fanout.peers import CEILING, FAST, HUB, NAMES, SEED, Cast, Peer
 from benchmarks.fanout.report import tell_saturated, tell_sections, tell_verdicts, write
 from benchmarks.fanout.stage import Stage
 from benchmarks.fanout.stall import Stalled, measure_stall
@@ -29,7 +29,7 @@ from benchmarks.fanout.ticks import Source
 
 SATURATED_SECONDS: Final = 0.5
 STALL_SECONDS: Final = 1.5
-STALL_HERTZ: Final = {HUB: 150.0, "hub+fast": 150.0, SEED: 20.0}
+STALL_HERTZ: Final = {HUB: 150.0, FAST: 150.0, SEED: 10.0}
 LOADS: Final = (
     Load(name="a million a second", clients=1000, hertz=5.0),
     Load(name="the seed's load", clients=100, hertz=50.0),
@@ -109,7 +109,7 @@ class Run:
         ]
 
     async def _steady(self, peers: Sequence[Peer], client: LoadClient) -> list[Steady]:
-        hubs = [peer for peer in peers if peer.name == HUB]
+        hubs = [peer for peer in peers if peer.name in {HUB, FAST}]
         return [
             await measure_steady(
                 peer=peer, client=client, load=load, source=self._sources[peer.name], seconds=STEADY_SECONDS

@@ -10,7 +10,6 @@ from benchmarks.fanout.peers import Peer
 from benchmarks.fanout.ticks import Source
 
 LATE_SECONDS: Final = 15.0
-WARM_SECONDS: Final = 5.0
 LEAST_ROUNDS: Final = 2
 
 
@@ -101,7 +100,7 @@ async def saturate(*, peer: Peer, client: LoadClient, source: Source, count: int
     while rounds < LEAST_ROUNDS or time.perf_counter() < end:
         await peer.publish(source.next(count))
         rounds += 1
-        if not await client.wait_ticks(count * rounds, seconds=LATE_SECONDS if seconds else WARM_SECONDS):
+        if not await client.wait_ticks(count * rounds, seconds=LATE_SECONDS):
             break
     return rounds
 

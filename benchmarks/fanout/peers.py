@@ -18,6 +18,7 @@ from market_data.bus import AsyncBus
 
 Publish = Callable[[Round], Awaitable[None]]
 HUB: Final = "hub"
+FAST: Final = "hub+fast"
 CEILING: Final = "c-epoll"
 NAIVE: Final = "channels-pubsub"
 SEED: Final = "seed-shape"
