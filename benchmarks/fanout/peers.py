@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,8 @@ FAST: Final = "hub+fast"
 CEILING: Final = "c-epoll"
 NAIVE: Final = "channels-pubsub"
 SEED: Final = "seed-shape"
-NAMES: Final = (HUB, CEILING, "channels-batch", SEED, "channels-core", NAIVE)
+FAST_WS: Final = "ticker_site.fast_websocket:FastWebSocket"
+NAMES: Final = (HUB, FAST, CEILING, "channels-batch", SEED, "channels-core", NAIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,8 @@ class Cast:
         self._url = url
         self._ticks = ticks
         self._makers: dict[str, Callable[[str], Peer]] = {
-            HUB: self._hub,
+            HUB: lambda name: self._hub(name, url, {}),
+            FAST: lambda name: self._hub(name, stage.valkey(name="valkey of the second hub"), {"UVICORN_WS": FAST_WS}),
             "channels-core": lambda name: self._naive(name, "core"),
             NAIVE: lambda name: self._naive(name, "pubsub"),
             "channels-batch": self._batch,
@@ -72,9 +74,9 @@ class Cast:
         environment = {**os.environ, "REDIS_URL": self._url, "FANOUT_LAYER": layer, "FANOUT_PREFIX": name}
         return self._stage.serve(name=name, module=module, environment=environment)
 
-    def _hub(self, name: str) -> Peer:
-        publish = batches(AsyncBus(url=self._url))
-        served = self._serve(name, "hub")
+    def _hub(self, name: str, url: str, options: Mapping[str, str]) -> Peer:
+        served = self._stage.serve(name=name, module="hub", environment={**os.environ, "REDIS_URL": url, **options})
+        publish = batches(AsyncBus(url=url))
         return Peer(name=name, served=served, publish=publish, subprotocol="ticker.v1.bin", most=self._ticks)
 
     def _naive(self, name: str, kind: str) -> Peer:
@@ -93,7 +95,8 @@ class Cast:
         async def publish(batch: Round) -> None:
             await layer.group_send(BATCH_GROUP, {"type": "batch", "frame": batch.frame})
 
-        return Peer(name=name, served=self._serve(name, "channels_batch", "pubsub"), publish=publish, most=self._ticks)
+        served = self._serve(name, "channels_batch", "pubsub")
+        return Peer(name=name, served=served, publish=publish, most=self._ticks, repeats=False)
 
     def _seed(self, name: str) -> Peer:
         link = redis.asyncio.Redis.from_url(self._url)
@@ -105,7 +108,7 @@ class Cast:
             await pipe.execute()
 
         served = self._serve(name, "seed_shape")
-        return Peer(name=name, served=served, publish=publish, most=min(50, self._ticks), work=10_000)
+        return Peer(name=name, served=served, publish=publish, most=min(50, self._ticks), work=10_000, repeats=False)
 
     def _broadcaster(self, server: Ceiling) -> Peer:
         async def publish(batch: Round) -> None:

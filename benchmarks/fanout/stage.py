@@ -43,14 +43,14 @@ class Stage:
         self._cores = cores
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def valkey(self) -> str:
+    def valkey(self, *, name: str = "valkey") -> str:
         """Start a private Valkey and return its address."""
-        server = prepare_valkey(folder=self._folder / "valkey", environment=os.environ)
-        self._start(server.program(environment=dict(os.environ)), core=self._cores.others)
+        server = prepare_valkey(folder=self._folder / name, environment=os.environ)
+        self._start(replace(server.program(environment=dict(os.environ)), name=name), core=self._cores.others)
         deadline = time.monotonic() + START_SECONDS
         while not answers_ping(path=server.sockets / SOCKET_NAME):
             if time.monotonic() > deadline:
-                raise NotStarted(self._log("valkey"))
+                raise NotStarted(self.log(name))
             time.sleep(0.02)
         return server.url
 
@@ -82,7 +82,7 @@ class Stage:
 
     def log(self, name: str) -> str:
         """Return the end of what a process printed."""
-        return self._log(name)
+        return "\n".join((self._folder / f"{name}.log").read_text(errors="replace").splitlines()[-15:])
 
     def close(self) -> None:
         """End every process and wait for it."""
@@ -103,9 +103,6 @@ class Stage:
         pin(process.pid, core)
         self._started.append(process)
         return process
-
-    def _log(self, name: str) -> str:
-        return "\n".join((self._folder / f"{name}.log").read_text(errors="replace").splitlines()[-15:])
 
 
 class Ceiling:
