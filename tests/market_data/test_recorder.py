@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -231,15 +230,18 @@ def test_a_stream_that_lost_its_past_is_read_from_its_beginning(stream: RawStrea
 
 
 class RecorderProcess:
-    """`manage.py run_recorder` on the test's servers."""
+    """`manage.py run_recorder` on the test's servers; killed on the way out."""
 
     def __init__(self) -> None:
         environment = {**os.environ, "LOG_LEVEL": "WARNING", "REDIS_URL": settings.REDIS_URL}
         environment["DATABASE_URL"] = database_url(connection)
         self._process = subprocess.Popen([sys.executable, "manage.py", "run_recorder"], cwd=ROOT, env=environment)
 
-    def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
+    def __enter__(self) -> "RecorderProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
         self._process.wait(10)
 
     def stop(self) -> int:
@@ -247,17 +249,21 @@ class RecorderProcess:
         return self._process.wait(15)
 
 
+def hundred(stream: RawStream) -> Rows:
+    return ticks(dict.fromkeys(range(1, 101), 5.0), received_at=NINE + stream.sequence)
+
+
 def _kill_while_storing(stream: RawStream, *, kills: int, batches: int) -> None:
     for _ in range(kills):
         goal = stored() + 1
-        process = RecorderProcess()
-        for _ in range(batches):
-            stream.append(ticks(dict.fromkeys(range(1, 101), 5.0), received_at=NINE + stream.sequence))
-        wait_for(partial(stored_at_least, goal), seconds=20)
-        process.kill()
-    process = RecorderProcess()
-    wait_for(lambda: stored() >= stream.sequence * 100, seconds=30)
-    assert process.stop() == 0
+        with RecorderProcess():
+            for _ in range(batches):
+                stream.append(hundred(stream))
+            wait_for(partial(stored_at_least, goal), seconds=20)
+    with RecorderProcess() as process:
+        stream.append(hundred(stream))  # what only this one can store: it is up once that is there
+        wait_for(lambda: stored() >= stream.sequence * 100, seconds=30)
+        assert process.stop() == 0
 
 
 def _numbers() -> tuple[int, int]:
