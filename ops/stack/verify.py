@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SCRIPTS = ("run", "test")
 AT_ONCE = 2
 
-CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+Check: TypeAlias = tuple[str, tuple[str, ...]]
+CHECKS: tuple[Check, ...] = (
     ("types", ("mypy", "--strict", "--scripts-are-modules", ".", *SCRIPTS)),
     ("imports", ("lint-imports", "--no-cache")),
     ("lint", ("ruff", "check", ".", *SCRIPTS)),
@@ -38,21 +40,22 @@ class Outcome:
     output: str = ""
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], *, checks: Sequence[Check] = CHECKS, suite: tuple[str, ...] = PYTEST) -> int:
     """Run the checks and the tests, or with arguments for pytest only the tests; return 1 if anything failed."""
     campaigns = tuple(word for word in arguments if word == "--long")
     chosen = tuple(word for word in arguments if word != "--long")
     if chosen:
+        _say("Only the tests, because arguments were given; ./test alone runs every check.")
         return _loudly("tests", ("pytest", *campaigns, *chosen)).code
     outcomes = []
-    for outcome in _quietly(CHECKS):
+    for outcome in _quietly(checks):
         outcomes.append(outcome)
         _heading(outcome)
-    outcomes.append(_loudly("tests", (*PYTEST, *campaigns)))
+    outcomes.append(_loudly("tests", (*suite, *campaigns)))
     return _summary(outcomes)
 
 
-def _quietly(checks: Sequence[tuple[str, tuple[str, ...]]]) -> Iterator[Outcome]:
+def _quietly(checks: Sequence[Check]) -> Iterator[Outcome]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from pool.map(lambda check: _captured(*check), checks)
 
