@@ -28,7 +28,6 @@ from orders.queries import (
     lock_budget,
     quantity_on_the_way,
     queue_position,
-    recent_rejections,
     risk_limits,
     tag_of,
 )
@@ -367,8 +366,9 @@ def standing_of(order: Order, *, now: datetime) -> risk.Standing:
         account=order.account,
         halts=tuple(open_halts()),
         bounds=risk.bounds_from(risk_limits(order=order)),
-        exposure=exposure_of(account_id=order.account_id, day=day, leaving_out=order.pk),
-        rejections=recent_rejections(account_id=order.account_id, day=day, since=now - REJECTION_WINDOW),
+        exposure=exposure_of(
+            account_id=order.account_id, day=day, leaving_out=order.pk, rejected_since=now - REJECTION_WINDOW
+        ),
     )
 
 

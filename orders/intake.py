@@ -205,7 +205,6 @@ def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: prici
         halts=standing.halts,
         bounds=standing.bounds,
         exposure=standing.exposure,
-        rejections=standing.rejections,
         instrument=instrument,
         similar=not wanted.allow_duplicate and similar_exists(order=order, within=DUPLICATE_WINDOW),
         last_price=price.rupees if price else None,

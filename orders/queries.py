@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from accounts.models import BrokerAccount
 from kite.types import OrderRow
@@ -30,30 +30,26 @@ OPEN_COMMANDS = (CommandState.READY, CommandState.CLAIMED, CommandState.SENDING,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """What an account has at stake."""
+    """What an account has at stake, and how its last orders fared."""
 
     open_orders: int
     day_notional: Decimal
+    rejections: int = 0
 
 
-def exposure_of(*, account_id: UUID, day: date, leaving_out: UUID) -> Exposure:
+def exposure_of(*, account_id: UUID, day: date, leaving_out: UUID, rejected_since: datetime) -> Exposure:
     """Return what the account has at stake, one order left out; orders in doubt count as live."""
-    others = Order.objects.filter(account_id=account_id).exclude(pk=leaving_out)
-    spent = others.filter(trading_day=day).exclude(state__in=SPENT_NOTHING).aggregate(total=Sum("notional"))
-    return Exposure(
-        open_orders=others.filter(trading_day=day, state__in=LIVE).count(), day_notional=spent["total"] or Decimal(0)
+    rejected = Q(state__in=[State.REJECTED, State.REJECTED_RMS], origin=Order.Origin.PLATFORM)
+    told = (
+        Order.objects.filter(account_id=account_id, trading_day=day)
+        .exclude(pk=leaving_out)
+        .aggregate(
+            open_orders=Count("pk", filter=Q(state__in=LIVE)),
+            day_notional=Sum("notional", filter=~Q(state__in=SPENT_NOTHING), default=Decimal(0)),
+            rejections=Count("pk", filter=rejected & Q(finished_at__gte=rejected_since)),
+        )
     )
-
-
-def recent_rejections(*, account_id: UUID, day: date, since: datetime) -> int:
-    """Return how many orders of the account the broker has rejected since then."""
-    return Order.objects.filter(
-        account_id=account_id,
-        trading_day=day,
-        state__in=[State.REJECTED, State.REJECTED_RMS],
-        origin=Order.Origin.PLATFORM,
-        finished_at__gte=since,
-    ).count()
+    return Exposure(**told)
 
 
 def similar_exists(*, order: Order, within: timedelta) -> bool:

@@ -46,7 +46,6 @@ class Standing:
     halts: tuple[TradingHalt, ...]
     bounds: Bounds
     exposure: Exposure
-    rejections: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +151,10 @@ def _account_may_trade(order: Order, standing: Standing) -> Denial | None:
 
 
 def _rejected_too_often(order: Order, standing: Standing) -> Denial | None:
-    if standing.rejections >= MAX_REJECTIONS:
-        text = f"the broker rejected {standing.rejections} orders of account {standing.account.label} within 60 s"
+    if standing.exposure.rejections >= MAX_REJECTIONS:
+        text = (
+            f"the broker rejected {standing.exposure.rejections} orders of account {standing.account.label} within 60 s"
+        )
         return Denial("REPEATED_REJECTIONS", text)
     return None
 

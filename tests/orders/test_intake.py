@@ -1,13 +1,10 @@
 """Taking orders in: once per key, checked, and remembered when denied."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery
-from django.db import connection
 
 from accounts.errors import AccountUnknown
 from accounts.models import TradingHalt, User
@@ -18,23 +15,9 @@ from orders.models import Order, OrderEvent
 from orders.states import State
 from tests.factories import principal
 from tests.orders.conftest import Desk
+from tests.orders.threads import at_once
 
 THREADS = 32
-
-
-def at_once(work: Any) -> list[Any]:
-    """Run `work` in many threads and return what each returned or raised."""
-
-    def run(_: int) -> Any:
-        try:
-            return work()
-        except Exception as error:  # noqa: BLE001 (handed to the test)
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(run, range(THREADS)))
 
 
 def test_an_order_taken_in_waits_to_be_sent(desk: Desk) -> None:
@@ -49,7 +32,7 @@ def test_an_order_taken_in_waits_to_be_sent(desk: Desk) -> None:
 def test_thirty_two_requests_with_one_key_make_one_order(desk: Desk) -> None:
     key = str(uuid4())
 
-    results = at_once(lambda: desk.place(key, allow_duplicate=False).pk)
+    results = at_once(lambda _: desk.place(key, allow_duplicate=False).pk)
 
     assert len(set(results)) == 1
     assert isinstance(results[0], UUID)
@@ -91,7 +74,7 @@ def test_the_same_content_under_a_new_key_is_suspected(desk: Desk) -> None:
 
 
 def test_two_of_the_same_content_at_once_are_not_both_let_in(desk: Desk) -> None:
-    states = [order.state for order in at_once(lambda: desk.place(allow_duplicate=False))]
+    states = [order.state for order in at_once(lambda _: desk.place(allow_duplicate=False))]
 
     assert sorted(states) == [State.DENIED] * (THREADS - 1) + [State.READY]
 
