@@ -23,7 +23,6 @@ from orders.consumers import OrderConsumer  # noqa: E402
 
 bus = AsyncBus(url=settings.REDIS_URL)
 hub = Hub(bus=bus)
-chain_hub = ChainHub(bus=bus)
 chain_hub = ChainHub(bus=AsyncBus(url=settings.REDIS_URL))
 
 
