@@ -9,7 +9,7 @@ from sandbox.instruments import Instrument, plain
 from sandbox.ledger import Account
 from sandbox.market import Market
 from sandbox.params import OrderParams
-from sandbox.sessions import Sessions
+from sandbox.sessions import Phase, Sessions
 from sandbox.settings import Settings
 
 MAX_ICEBERG_LEGS = 50
@@ -125,15 +125,26 @@ def check_validity(*, params: OrderParams, instrument: Instrument) -> None:
 
 
 def check_session(*, params: OrderParams, sessions: Sessions, moment: datetime) -> None:
-    is_open = sessions.is_open(exchange=params.exchange, moment=moment)
     if params.variety == "amo":
         if not sessions.accepts_amo(exchange=params.exchange, moment=moment):
             raise input_error("After market orders (AMO) cannot be placed during market hours.")
         return
-    if not is_open:
+    phase = sessions.phase(exchange=params.exchange, moment=moment)
+    if phase is Phase.COLLECTING:
+        check_pre_open(params)
+    elif phase is not Phase.OPEN:
         raise input_error("Markets are closed right now. Use AMO to place an order for the next session.")
     if params.product == "MIS" and sessions.past_mis_cutoff(exchange=params.exchange, moment=moment):
         raise input_error("Intraday orders (MIS) are allowed only till 3:12 PM. Try placing a CNC or NRML order.")
+
+
+def check_pre_open(params: OrderParams) -> None:
+    """The opening auction takes plain limit and market orders only."""
+    plain_order = (
+        params.order_type in {"LIMIT", "MARKET"} and params.validity == "DAY" and not params.disclosed_quantity
+    )
+    if not plain_order or params.variety != "regular":
+        raise input_error("Only LIMIT and MARKET orders with DAY validity are allowed in the pre-open session.")
 
 
 def check_holdings(*, params: OrderParams, row: int, account: Account, settings: Settings) -> None:

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from datetime import time as clock_time
 
+NAMED_TIMES = {
+    "login": "06:00", "pre-open": "09:00", "auction": "09:08", "open": "09:15", "square-off": "15:12", "close": "15:30",
+    "midnight": "00:00",
+}  # fmt: skip
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
 
@@ -67,7 +71,8 @@ class Clock:
 
 
 def parse_jump(text: str, *, now: datetime) -> datetime:
-    """Read `2026-11-24T09:15:00`, `09:15` (today, or tomorrow when past) or `+3600` (seconds)."""
+    """Read `2026-11-24T09:15:00`, `09:15` (today, or tomorrow when past), its name or `+3600` (seconds)."""
+    text = NAMED_TIMES.get(text, text)
     if text.startswith("+"):
         return now + timedelta(seconds=float(text[1:]))
     if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", text):

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 from aiohttp import web
 
-from sandbox.clock import parse_jump
-from sandbox.control_actions import inject, move_price
+from sandbox.calendar import EXCHANGES, change_calendar
+from sandbox.control_actions import inject, jump_target, move_price
 from sandbox.pipeline import SITE, json_response
 from sandbox.quotes import quote_row
 from sandbox.scenario import find_scenario, known_scenarios, play
@@ -46,14 +46,26 @@ async def change_clock(site: Site, _request: web.Request, body: dict[str, object
     """Obey `jump`, `speed`, `pause`, in this order."""
     clock = site.clock
     if "jump" in body:
-        clock.jump(parse_jump(str(body["jump"]), now=clock.now()))
-        site.tick()
+        site.jump(jump_target(site, str(body["jump"])))
     if "speed" in body:
         clock.set_speed(float(str(body["speed"])))
     if "pause" in body:
         (clock.pause if body["pause"] else clock.resume)()
     site.reap_sessions()
     return state_row(site)["clock"]
+
+
+async def show_calendar(site: Site, request: web.Request, _body: dict[str, object]) -> object:
+    """Return what each exchange does now and the odd days of one, NSE by default."""
+    now = site.clock.now()
+    phases = {name: site.sessions.phase(exchange=name, moment=now).value for name in EXCHANGES}
+    return {"phases": phases, "days": site.sessions.calendar.rows(exchange=request.query.get("exchange", "NSE"))}
+
+
+async def change_days(site: Site, _request: web.Request, body: dict[str, object]) -> object:
+    """Mark a day: `{"date", "name"}` shuts it, `opens` and `closes` set its hours, `ordinary` takes the mark away."""
+    change_calendar(site.sessions.calendar, body)
+    return {"date": body["date"]}
 
 
 async def step(site: Site, _request: web.Request, body: dict[str, object]) -> object:
@@ -161,6 +173,8 @@ async def tick_all(site: Site, _request: web.Request, _body: dict[str, object]) 
 ACTIONS: tuple[tuple[str, str, Action], ...] = (
     ("GET", "/state", show_state),
     ("POST", "/clock", change_clock),
+    ("GET", "/calendar", show_calendar),
+    ("POST", "/calendar", change_days),
     ("POST", "/step", step),
     ("POST", "/tick", tick_all),
     ("POST", "/price", set_price),

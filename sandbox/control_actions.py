@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime, time
+
 import numpy as np
 
+from sandbox.clock import IST, parse_jump
 from sandbox.faults import Fault
 from sandbox.market import Market
 from sandbox.site import Site
@@ -32,6 +35,16 @@ def kill_tokens(site: Site, fault: Fault) -> None:
         if fault.user in {None, user.user_id}:
             fault.hits += site.logins.kill(user_id=user.user_id)
     site.reap_sessions()
+
+
+def jump_target(site: Site, text: str) -> datetime:
+    """Read a jump; `expiry` is the opening of the next day on which an index option expires."""
+    now = site.clock.now()
+    if text != "expiry":
+        return parse_jump(text, now=now)
+    days = {one.expiry for one in site.universe.instruments if one.is_option and one.expiry is not None}
+    openings = [datetime.combine(day, time(9, 15), tzinfo=IST) for day in days]
+    return min(opening for opening in openings if opening > now)
 
 
 def move_price(site: Site, *, key: str, price: float) -> dict[str, object]:

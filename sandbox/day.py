@@ -1,17 +1,19 @@
-"""The trading day: sessions open and close, AMOs leave, intraday positions are squared off, the date rolls."""
+"""The trading day: the pre-open, opening and close, AMOs, the square-off, settlement, and the roll of the date."""
 
 from __future__ import annotations
 
 import zlib
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from sandbox.errors import KiteError
 from sandbox.exchange import Exchange
 from sandbox.instruments import Instrument
-from sandbox.ledger import Account
+from sandbox.ledger import Account, average_price, profit_of, spot_of
+from sandbox.margins import segment_of
 from sandbox.orders import Order, Status
 from sandbox.params import OrderParams, parse_order
-from sandbox.portfolio import Holding
+from sandbox.portfolio import Holding, Position
+from sandbox.sessions import Phase
 
 INTRADAY = ("MIS", "CO")
 
@@ -25,34 +27,78 @@ class TradingDay:
 
     def __init__(self, *, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._open = self._open_now(exchange.clock.now())
+        self._names = sorted({instrument.exchange for instrument in exchange.market.universe.instruments})
+        self.phases = self._phases_now(exchange.clock.now())
         self._squared: set[str] = set()
 
-    def _open_now(self, now: datetime) -> set[str]:
-        names = {instrument.exchange for instrument in self._exchange.market.universe.instruments}
-        return {name for name in names if self._exchange.sessions.is_open(exchange=name, moment=now)}
+    def _phases_now(self, now: datetime) -> dict[str, Phase]:
+        return {name: self._exchange.sessions.phase(exchange=name, moment=now) for name in self._names}
 
     @property
     def open_exchanges(self) -> set[str]:
-        return self._open
+        return {name for name, phase in self.phases.items() if phase is Phase.OPEN}
 
     def watch(self, now: datetime) -> None:
-        """Compare with the last look: open, close, square off."""
-        open_now = self._open_now(now)
-        for name in sorted(open_now - self._open):
-            self.release_amo(name)
-        for name in sorted(self._open - open_now):
-            self.expire_day_orders(name)
-        self._open = open_now
-        for name in sorted(open_now - self._squared):
+        """Compare with the last look: collect, match, open, close, square off."""
+        before, self.phases = self.phases, self._phases_now(now)
+        for name, phase in self.phases.items():
+            if phase is not before[name]:
+                self._turn(name, before[name], phase, now)
+        for name in sorted(self.open_exchanges):
             if self._exchange.sessions.past_mis_cutoff(exchange=name, moment=now):
-                self._squared.add(name)
-                self.square_off(name)
+                self._keep_squared(name)
 
-    def release_amo(self, exchange_name: str | None = None) -> None:
+    def _turn(self, name: str, before: Phase, phase: Phase, now: datetime) -> None:
+        """Do what falls due when an exchange passes from one phase to another."""
+        if phase is Phase.COLLECTING:
+            self.release_amo(name, auction=True)
+        if before is Phase.COLLECTING:
+            self._exchange.market.open_session(name)
+            self._exchange.open_auction(name)
+        if phase is Phase.OPEN:
+            if before is Phase.CLOSED:
+                self._exchange.market.open_session(name)
+            self.release_amo(name)
+        if phase is Phase.CLOSED:
+            self.expire_day_orders(name)
+            self.settle_expired(now.date(), exchange_name=name)
+
+    def _keep_squared(self, name: str) -> None:
+        """Square off once, and again while something is left that no order is closing."""
+        if name not in self._squared or self._left_open(name):
+            self._squared.add(name)
+            self.square_off(name)
+
+    def _left_open(self, name: str) -> bool:
+        closing = {order.user_id for order in all_orders(self._exchange) if order.is_open and "squareoff" in order.tags}
+        return any(
+            position.quantity and position.product in INTRADAY and self._instrument(position.row).exchange == name
+            for account in self._exchange.accounts.values()
+            if account.user.user_id not in closing
+            for position in account.portfolio.positions.values()
+        )
+
+    def _instrument(self, row: int) -> Instrument:
+        return self._exchange.market.universe.instruments[row]
+
+    def release_amo(self, exchange_name: str | None = None, *, auction: bool = False) -> None:
+        """Send waiting AMOs to the exchange; into the opening auction only those that may take part."""
         for order in all_orders(self._exchange):
-            if order.status is Status.AMO_RECEIVED and exchange_name in {None, order.exchange}:
+            fits = not auction or (order.order_type in {"LIMIT", "MARKET"} and order.validity == "DAY")
+            if order.status is Status.AMO_RECEIVED and exchange_name in {None, order.exchange} and fits:
                 self._exchange.submit(order)
+
+    def settle_expired(self, last_day: date, *, exchange_name: str | None = None) -> None:
+        """Close every position in contracts that have expired by `last_day` at the underlying's level, in cash."""
+        market = self._exchange.market
+        for account in self._exchange.accounts.values():
+            for position in account.portfolio.positions.values():
+                instrument = self._instrument(position.row)
+                due = instrument.expiry is not None and instrument.expiry <= last_day
+                if due and position.quantity and exchange_name in {None, instrument.exchange}:
+                    price = settlement_price(instrument, spot=spot_of(market, position.row))
+                    quantity = abs(position.quantity)
+                    position.trade(is_buy=position.quantity < 0, quantity=quantity, value=price * quantity)
 
     def expire_day_orders(self, exchange_name: str | None = None) -> None:
         for order in all_orders(self._exchange):
@@ -79,6 +125,7 @@ class TradingDay:
     def roll(self) -> None:
         """Start a new date: yesterday's orders leave the book, positions become overnight, shares become holdings."""
         self.expire_day_orders()
+        self.settle_expired(self._exchange.clock.today() - timedelta(days=1))
         self._squared.clear()
         for account in self._exchange.accounts.values():
             account.orders = {
@@ -92,12 +139,31 @@ class TradingDay:
         market = self._exchange.market
         for key, position in list(account.portfolio.positions.items()):
             row, product = key
+            last = market.last_price(row)
+            book_cash(account=account, position=position, instrument=self._instrument(row), last=last)
             if product == "CNC" and position.quantity:
-                settle_delivery(account=account, row=row, quantity=position.quantity, price=market.last_price(row))
-            if product in {"CNC", *INTRADAY} or not position.quantity or market.has_expired(row):
+                settle_delivery(account=account, row=row, quantity=position.quantity, price=average_price(position))
+            if product in {"CNC", *INTRADAY} or not position.quantity:
                 del account.portfolio.positions[key]
             else:
-                position.carry_over(price=market.rupees(row=row, units=int(market.close[row])))
+                position.carry_over(price=last)
+
+
+def settlement_price(instrument: Instrument, *, spot: float) -> float:
+    """Return what a contract is worth at its end: its spot, or the option's intrinsic value."""
+    if instrument.is_future:
+        return round(spot, 2)
+    distance = spot - instrument.strike if instrument.instrument_type == "CE" else instrument.strike - spot
+    return round(max(distance, 0.0), 2)
+
+
+def book_cash(*, account: Account, position: Position, instrument: Instrument, last: float) -> None:
+    """Move the day's money: delivery at its cost, everything else its profit up to `last`."""
+    if position.product == "CNC":
+        amount = position.day_sell_value - position.day_buy_value
+    else:
+        amount = profit_of(position, last=last) * instrument.multiplier
+    account.cash[segment_of(instrument)] += amount
 
 
 def closing_params(*, instrument: Instrument, product: str, quantity: int) -> OrderParams:

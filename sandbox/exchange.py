@@ -21,7 +21,7 @@ from sandbox.matching import Matcher
 from sandbox.orders import AT_EXCHANGE, TERMINAL, Ids, Order, Status, Trade
 from sandbox.params import OrderParams
 from sandbox.protection import protected_price
-from sandbox.sessions import Sessions
+from sandbox.sessions import Phase, Sessions
 from sandbox.settings import Settings
 
 Later = Callable[[float, Callable[[], None]], object]
@@ -159,10 +159,19 @@ class Exchange:
     def on_tick(self, rows: set[int]) -> None:
         """Let the users' orders meet the market that has just moved."""
         for row in rows & self.matcher.books.keys():
+            if not self.market.trading[row]:
+                continue
             self.matcher.sweep(row)
             if row in self.matcher.books:
                 for order in self.matcher.due_stops(row):
                     self._trigger(order)
+
+    def open_auction(self, exchange: str) -> None:
+        """Match what the pre-open of an exchange has collected."""
+        for row in list(self.matcher.books):
+            if self.market.universe.instruments[row].exchange == exchange:
+                self.matcher.auction(row)
+                self.touched.add(row)
 
     def expire(self, now: datetime) -> None:
         """Cancel TTL orders whose minutes have passed."""
@@ -251,8 +260,11 @@ class Exchange:
         """Show an order to the market and match it."""
         order.enter(Status.OPEN)
         self.notify(order, None)
-        self.matcher.place(order, rest=order.validity != "IOC")
         self.touched.add(order.row)
+        if self.sessions.phase(exchange=order.exchange, moment=self.clock.now()) is not Phase.OPEN:
+            self.matcher.collect(order)
+            return
+        self.matcher.place(order, rest=order.validity != "IOC")
         if order.validity == "IOC" and order.is_open:
             self.end(order, Status.CANCELLED)
 
@@ -317,7 +329,9 @@ class Exchange:
             raise KiteError(400, "OrderException", "Couldn't find that `order_id`.")
         if order.status in TERMINAL:
             raise order_error(f"Order cannot be {verb} as it is already {order.status.value.lower()}.")
-        if order.status not in AT_EXCHANGE and order.status is not Status.AMO_RECEIVED:
+        phase = self.sessions.phase(exchange=order.exchange, moment=self.clock.now())
+        busy = order.status not in AT_EXCHANGE or phase is Phase.MATCHED
+        if busy and order.status is not Status.AMO_RECEIVED:
             raise order_error(f"Order cannot be {verb} as it is being processed. Try later.")
         return order
 

@@ -211,10 +211,12 @@ class GttBook:
             and (one.status is GttStatus.ACTIVE or one.updated_at >= recent)
         ]
 
-    def watch(self, *, last_price: Callable[[int], float], now: datetime) -> None:
-        """Fire the triggers that the market has reached; expire old ones."""
+    def watch(
+        self, *, last_price: Callable[[int], float], now: datetime, trades: Callable[[int], bool] = lambda _row: True
+    ) -> None:
+        """Fire the triggers that the market has reached while it `trades`; expire old ones."""
         for gtt in list(self.triggers.values()):
-            if gtt.status is not GttStatus.ACTIVE:
+            if gtt.status is not GttStatus.ACTIVE or not trades(gtt.row):
                 continue
             last = last_price(gtt.row)
             position = gtt.due(last)

@@ -63,9 +63,7 @@ class Account:
         for position in self.portfolio.positions.values():
             instrument = market.universe.instruments[position.row]
             if segment_of(instrument) == segment:
-                value = position.day_sell_value - position.day_buy_value
-                value -= position.overnight_quantity * position.overnight_price
-                total += (value + position.quantity * market.last_price(position.row)) * instrument.multiplier
+                total += profit_of(position, last=market.last_price(position.row)) * instrument.multiplier
         return total
 
     def opening_quantity(self, *, row: int, product: str, is_buy: bool, quantity: int) -> int:
@@ -101,6 +99,12 @@ def average_price(position: Position) -> float:
         return value / bought if bought else 0.0
     sold = position.day_sell_quantity + max(-overnight, 0)
     return (position.day_sell_value + max(-overnight, 0) * position.overnight_price) / sold if sold else 0.0
+
+
+def profit_of(position: Position, *, last: float) -> float:
+    """Return the day's profit at `last`, booked and open, before the multiplier."""
+    value = position.day_sell_value - position.day_buy_value
+    return value - position.overnight_quantity * position.overnight_price + position.quantity * last
 
 
 def realised_of(position: Position) -> float:

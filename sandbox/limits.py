@@ -19,10 +19,10 @@ class Window:
     unit: object = None
     count: int = 0
 
-    def hit(self, unit: object) -> int:
+    def hit(self, unit: object, count: int = 1) -> int:
         if unit != self.unit:
             self.unit, self.count = unit, 0
-        self.count += 1
+        self.count += count
         return self.count
 
 
@@ -48,7 +48,7 @@ class Limits:
         if self._window(kind, api_key).hit(int(self._now())) > allowed:
             self._refuse()
 
-    def check_order(self, *, user_id: str, today: date, count: int = 1) -> None:
+    def check_order(self, *, user_id: str, today: date) -> None:
         """Count an order placement against the second, the minute and the day of a client account."""
         if not self.settings.limits:
             return
@@ -57,12 +57,24 @@ class Limits:
             self._refuse()
         if self._window("order minute", user_id).hit(int(now // 60)) > self.settings.orders_per_minute:
             self._refuse()
+        self.check_day(user_id=user_id, today=today)
+
+    def check_day(self, *, user_id: str, today: date, count: int = 1) -> None:
+        """Count orders against the day alone, as the further legs of an iceberg and slices of an order count."""
+        if not self.settings.limits:
+            return
         day = self._window("order day", user_id)
-        day.hit(today)
-        day.count += count - 1
-        if day.count > self.settings.orders_per_day:
+        if day.hit(today, count) > self.settings.orders_per_day:
             self.refused += 1
             raise KiteError(429, "NetworkException", "Maximum allowed order requests exceeded")
+
+    def order_days(self) -> dict[str, int]:
+        """Return each account's orders of the day, for a restart."""
+        return {key: window.count for (kind, key), window in self.windows.items() if kind == "order day"}
+
+    def resume_days(self, counts: dict[str, int], *, today: date) -> None:
+        for key, count in counts.items():
+            self.windows["order day", key] = Window(today, count)
 
     def _now(self) -> float:
         jitter = self.settings.limit_jitter_seconds

@@ -14,6 +14,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 LEVELS = 5
 U32_MAX = 2**32 - 1
+COLUMNS = (
+    "last", "open", "high", "low", "close", "last_quantity", "volume", "turnover", "oi", "oi_high", "oi_low",
+    "last_trade", "stamp", "buy_total", "sell_total", "bid_price", "bid_quantity", "bid_orders", "ask_price",
+    "ask_quantity", "ask_orders",
+)  # fmt: skip
 
 
 class Market:
@@ -25,8 +30,16 @@ class Market:
         self.step_number = 0
         self.epoch = epoch
         self._seed = seed
-        rows = universe.instruments
-        count = len(rows)
+        count = len(universe)
+        self._describe()
+        self.pinned = np.zeros(count, dtype=bool)
+        self.trading = np.ones(count, dtype=bool)
+        self._declare(count)
+        self._open_day()
+
+    def _describe(self) -> None:
+        """Set the columns that follow from the instruments alone."""
+        rows, universe, model, seed = self.universe.instruments, self.universe, self.model, self._seed
         self.token = np.array([row.token for row in rows], dtype=np.int64)
         self.keys = self.token.astype(np.uint64) + np.uint64(seed * 7_919)
         self.divisor = np.array([row.divisor for row in rows], dtype=np.int64)
@@ -35,10 +48,33 @@ class Market:
         self.lot = np.array([max(row.lot_size, 1) for row in rows], dtype=np.int64)
         self.has_oi = np.array([row.expiry is not None for row in rows])
         self.activity = activity_of(model=model, universe=universe)
-        self.pinned = np.zeros(count, dtype=bool)
-        self.trading = np.ones(count, dtype=bool)
-        self._declare(count)
-        self._open_day()
+
+    def extend(self) -> None:
+        """Make room for the instruments that the universe has gained, and open them at their fair price."""
+        before, count = len(self.token), len(self.universe)
+        self._describe()
+        for name in (*COLUMNS, "pinned", "trading"):
+            old = getattr(self, name)
+            setattr(self, name, np.concatenate([old, np.zeros((count - before, *old.shape[1:]), dtype=old.dtype)]))
+        rows = np.arange(before, count, dtype=np.int64)
+        self.trading[rows] = True
+        self.close[rows] = self._fair_units(rows)
+        self.oi[rows] = np.where(self.has_oi[rows], self.lot[rows] * 10, 0)
+        self._begin(rows)
+
+    def open_session(self, exchange: str) -> None:
+        """Begin an exchange's session: the day's open, high and low are the fair price now."""
+        names = np.array([one.exchange == exchange for one in self.universe.instruments])
+        self._begin(np.flatnonzero(names).astype(np.int64))
+
+    def _begin(self, rows: Ints) -> None:
+        fair = self._fair_units(rows)
+        for column in (self.open, self.last, self.high, self.low):
+            column[rows] = fair
+        self.volume[rows] = 0
+        self.turnover[rows] = 0.0
+        self.oi_high[rows], self.oi_low[rows] = self.oi[rows], self.oi[rows]
+        self._quote(rows)
 
     def _declare(self, count: int) -> None:
         self.last: Ints = np.zeros(count, dtype=np.int64)
@@ -84,18 +120,14 @@ class Market:
         self._quote(rows)
         self._trade(rows)
 
-    def roll_day(self) -> None:
-        """Close the day: closes become last prices, volumes restart, open interest stays."""
+    def roll_day(self, *, opens: bool) -> None:
+        """Close the day: last prices become closes; with `opens` the next session begins at once."""
         rows = np.arange(len(self.token), dtype=np.int64)
         self.close = self.last.copy()
         self.model.open_gap(seconds=3_600.0)
-        self.open = self._fair_units(rows)
-        self.last, self.high, self.low = self.open.copy(), self.open.copy(), self.open.copy()
-        self.volume[:] = 0
-        self.turnover[:] = 0.0
-        self.oi_high, self.oi_low = self.oi.copy(), self.oi.copy()
-        self._quote(rows)
-        self._trade(rows)
+        if opens:
+            self._begin(rows)
+            self._trade(rows)
 
     def step(self, *, epoch: float, seconds: float) -> Ints:
         """Advance by one interval and return the rows that ticked."""

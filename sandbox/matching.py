@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sandbox.book import Book
+from sandbox.auction import equilibrium, pairs
+from sandbox.book import Book, Offer
 from sandbox.market import Market
 from sandbox.orders import Order
 
@@ -34,15 +35,36 @@ class Matcher:
             if order.pending == 0 or beyond:
                 break
             quantity = min(order.pending, offer.quantity)
-            if offer.level is not None:
-                offer.level.quantity -= quantity
-            if offer.order is not None:
-                self._fill(offer.order, quantity, offer.price)
+            self._take(offer, quantity, offer.price)
             self._fill(order, quantity, offer.price)
         if rest and order.pending > 0:
             order.queue_ahead = book.own(order).quantity_at(limit)
             book.own(order).add(order, price=limit)
         self._settle(book)
+
+    def collect(self, order: Order) -> None:
+        """Queue an order of the pre-open: nothing trades before the auction."""
+        book = self._book(order.row)
+        book.own(order).add(order, price=self.units(order=order, price=order.price))
+        self._settle(book)
+
+    def auction(self, row: int) -> int | None:
+        """Match what was collected against the opening market at one price and return it."""
+        book = self.books[row]
+        book.load(self.market)
+        price = equilibrium(bids=book.bids.offers(), asks=book.asks.offers(), near=int(self.market.last[row]))
+        if price is not None:
+            for buyer, seller, quantity in pairs(book, price=price):
+                self._take(buyer, quantity, price)
+                self._take(seller, quantity, price)
+        self._settle(book)
+        return price
+
+    def _take(self, offer: Offer, quantity: int, price: int) -> None:
+        if offer.level is not None:
+            offer.level.quantity -= quantity
+        if offer.order is not None:
+            self._fill(offer.order, quantity, price)
 
     def remove(self, order: Order) -> None:
         book = self.books.get(order.row)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
 
+from sandbox.calendar import DATA, parse_holiday, parse_special
 from sandbox.clock import IST
 
 EPILOG = """
@@ -34,6 +35,9 @@ class Options:
     chain: Path | None = None
     clock: str = "open"
     sessions: str = "always"
+    calendar: Path = DATA
+    holiday: tuple[dict[str, object], ...] = ()
+    special: tuple[dict[str, object], ...] = ()
     speed: float = 1.0
     interval: float = 0.5
     redirect: str = ""
@@ -65,6 +69,15 @@ def parser() -> argparse.ArgumentParser:
     add("--chain", type=Path, metavar="JSON", help="NIFTY options from a real NSE option chain (.json or .json.gz)")
     add("--clock", default="open", help="'open' (09:30 today, default), 'live' (real time) or 2026-11-24T09:30:00, IST")
     add("--sessions", choices=("always", "real"), default="always", help="always open (default), or real hours")
+    add("--calendar", type=Path, default=DATA, metavar="JSON", help="holidays and special sessions, in place of ours")
+    add(
+        "--holiday", type=parse_holiday, action="append", default=[], metavar="[EXCHANGES:]DATE",
+        help="a day with no session, e.g. 2026-12-01 or MCX,NCO:2026-12-01; may be repeated",
+    )  # fmt: skip
+    add(
+        "--special", type=parse_special, action="append", default=[], metavar="[EXCHANGES:]DATETHH:MM-HH:MM",
+        help="a session out of the ordinary, e.g. NSE,BSE:2026-11-08T18:00-19:00; may be repeated",
+    )  # fmt: skip
     add("--speed", type=float, default=1.0, help="how fast the clock runs (default %(default)s)")
     add("--interval", type=float, default=0.5, help="seconds between ticks (default %(default)s)")
     add(

@@ -72,6 +72,16 @@ class Trade:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What follows an order when it ends: the next iceberg leg or a cover order's stop; plain values, to be saved."""
+
+    kind: str
+    params: dict[str, object]
+    leg: int = 0
+    leg_quantity: int = 0
+
+
 @dataclass(slots=True)
 class Order:
     """One order; prices in rupees, times in exchange time."""
@@ -118,6 +128,7 @@ class Order:
     modifications: int = 0
     margin: float = 0.0
     triggered: bool = False
+    plan: Plan | None = None
     history: list[Order] = field(default_factory=list, repr=False)
     trades: list[Trade] = field(default_factory=list, repr=False)
 

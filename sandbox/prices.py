@@ -48,6 +48,13 @@ class Model:
         self.forward_shift = np.zeros(len(rows))
         self.shift = np.zeros(len(rows))
 
+    def extend(self) -> None:
+        """Make room for the instruments that the universe has gained."""
+        old = {name: getattr(self, name) for name in ("fixed_sigma", "forward_shift", "shift")}
+        self._load_instruments()
+        for name, values in old.items():
+            getattr(self, name)[: len(values)] = values
+
     def open_gap(self, *, seconds: float) -> None:
         """Walk once over a gap, as a market does overnight."""
         self.walk(seconds=seconds)

@@ -11,6 +11,7 @@ from sandbox.exchange import Change
 from sandbox.orders import Order, order_row, trade_row
 from sandbox.params import ORDER_TYPES, VALIDITIES, check_variety, choice, decimal, parse_order, whole
 from sandbox.varieties import place as place_variety
+from sandbox.varieties import requests_of
 
 
 def form_of(call: Call) -> dict[str, str]:
@@ -23,6 +24,8 @@ async def place(call: Call) -> object:
     _check_address(call)
     call.site.limits.check_order(user_id=call.caller.user_id, today=call.site.clock.today())
     params = parse_order(form_of(call), variety=variety)
+    more = requests_of(exchange=call.site.exchange, params=params) - 1
+    call.site.limits.check_day(user_id=call.caller.user_id, today=call.site.clock.today(), count=more)
     data, orders = place_variety(exchange=call.site.exchange, account=call.account, params=params)
     call.entry.order_ids = [order.order_id for order in orders]
     return data

@@ -7,8 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.clock import parse_jump
-from sandbox.control_actions import inject, move_price
+from sandbox.control_actions import inject, jump_target, move_price
 from sandbox.site import Site
 
 FOLDER = Path(__file__).parent / "scenarios"
@@ -75,6 +74,6 @@ def carry_out(site: Site, step: Step) -> None:
     elif step.action == "settings":
         site.settings.change(spec)
     elif "jump" in spec:
-        site.clock.jump(parse_jump(str(spec["jump"]), now=site.clock.now()))
+        site.jump(jump_target(site, str(spec["jump"])))
     elif "speed" in spec:
         site.clock.set_speed(float(str(spec["speed"])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from sandbox.accounts import Logins, User, load_users, read_control_key
 from sandbox.alerts import AlertBook
+from sandbox.calendar import change_calendar, read_calendar
+from sandbox.chain import NAME as CHAIN_NAME
 from sandbox.chain import calibrate, chain_universe, read_chain
 from sandbox.clock import Clock, ist_from_epoch
 from sandbox.day import TradingDay, place_quietly, seed_holdings
@@ -32,7 +34,7 @@ from sandbox.orders import Ids, Order, Status, update_row
 from sandbox.postbacks import Postbacks
 from sandbox.prices import Model
 from sandbox.quotes import quote_row
-from sandbox.sessions import Sessions
+from sandbox.sessions import Sessions, turns_between
 from sandbox.settings import Settings
 from sandbox.stream import Streamer
 from sandbox.universe import Universe, build_universe
@@ -44,7 +46,9 @@ class Site:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.settings = Settings(limits=options.limits)
-        self.sessions = Sessions(always=options.sessions == "always")
+        self.sessions = Sessions(always=options.sessions == "always", calendar=read_calendar(options.calendar))
+        for row in (*options.holiday, *options.special):
+            change_calendar(self.sessions.calendar, row)
         start = start_moment(clock=options.clock, now=ist_from_epoch(time.time()))
         self.clock = Clock(start=start, speed=options.speed)
         self.universe = self._universe(start.date())
@@ -68,6 +72,7 @@ class Site:
         self.http_root = ""
         self.door: Door | None = None
         self.day = start.date()
+        self._hurrying = False
         self._shown_open: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._csv: dict[tuple[str, date], bytes] = {}
@@ -81,7 +86,7 @@ class Site:
     def _exchange(self, users: list[User]) -> Exchange:
         exchange = Exchange(
             clock=self.clock, sessions=self.sessions, market=self.market, settings=self.settings,
-            later=lambda delay, action: asyncio.get_running_loop().call_later(delay, action),
+            later=self._later,
             ids=Ids(digits=self.options.order_ids),
         )  # fmt: skip
         exchange.accounts = {user.user_id: Account(user) for user in users}
@@ -94,6 +99,23 @@ class Site:
         )
         exchange.listeners.append(self._tell)
         return exchange
+
+    def _later(self, delay: float, action: Callable[[], None]) -> None:
+        """Act after a while; at once while time is being jumped over."""
+        if self._hurrying:
+            action()
+        else:
+            asyncio.get_running_loop().call_later(delay, action)
+
+    def jump(self, moment: datetime) -> None:
+        """Set the clock, passing through everything that falls due on the way."""
+        self._hurrying = True
+        for turn in turns_between(self.sessions, start=self.clock.now(), end=moment):
+            self.clock.jump(turn)
+            self.tick()
+        self._hurrying = False
+        self.clock.jump(moment)
+        self.tick()
 
     def _place_leg(self, user_id: str, leg: Leg) -> str:
         form = {name: str(value) for name, value in leg.row().items() if name != "result"}
@@ -159,7 +181,7 @@ class Site:
         self.exchange.on_tick(set(rows.tolist()))
         now = self.clock.now()
         self.exchange.expire(now)
-        self.gtts.watch(last_price=self.market.last_price, now=now)
+        self.gtts.watch(last_price=self.market.last_price, now=now, trades=lambda row: bool(self.market.trading[row]))
         self.alerts.watch(now=now)
         touched = np.array(sorted(self.exchange.touched), dtype=np.int64)
         self.exchange.touched.clear()
@@ -170,7 +192,21 @@ class Site:
         self.day = now.date()
         self.market.epoch = now.timestamp()
         self.trading_day.roll()
-        self.market.roll_day()
+        self._list_contracts()
+        self.market.roll_day(opens=self.sessions.always)
+
+    def _list_contracts(self) -> None:
+        """List the contracts that the new date brings; a real dump stays as it is."""
+        if self.options.instruments is not None:
+            return
+        fresh = build_universe(today=self.day, sessions=self.sessions).instruments
+        if self.options.chain is not None:
+            fresh = [one for one in fresh if one.name != CHAIN_NAME]
+        if self.universe.list_new(fresh):
+            self.model.extend()
+            self.market.extend()
+            self.streamer.extend()
+            self._shown_open = set()
 
     def reap_sessions(self) -> None:
         """Close sockets whose session has died, at 06:00 or by a newer login."""

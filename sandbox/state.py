@@ -10,19 +10,33 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.accounts import Session, write_private
+from sandbox.alerts import Alert, Side
 from sandbox.clock import next_death
 from sandbox.gtt import Gtt, GttStatus, Leg
 from sandbox.ledger import Account
-from sandbox.orders import TERMINAL, Order, Status, Trade
+from sandbox.orders import TERMINAL, Order, Plan, Status, Trade
 from sandbox.portfolio import Holding, Position
 from sandbox.site import Site
+from sandbox.varieties import watch_plan
 
 TIMES = frozenset({"ordered_at", "updated_at", "exchanged_at", "at", "created_at", "expires_at", "login_at", "dies_at"})
 SAVE_SECONDS = 2.0
 
 
 def save(site: Site, path: Path) -> None:
-    write_private(path, {"day": site.day.isoformat(), "accounts": _accounts(site), "gtts": _gtts(site)})
+    write_private(path, _document(site))
+
+
+def _document(site: Site) -> dict[str, object]:
+    return {
+        "day": site.day.isoformat(),
+        "accounts": _accounts(site),
+        "gtts": _gtts(site),
+        "alerts": [_plain(asdict(alert)) for alert in site.alerts.alerts.values()],
+        "fund_orders": site.funds.orders,
+        "fund_sips": site.funds.sips,
+        "order_days": site.limits.order_days(),
+    }
 
 
 def load(site: Site, path: Path) -> bool:
@@ -36,7 +50,29 @@ def load(site: Site, path: Path) -> bool:
             _restore(site, site.exchange.accounts[user_id], saved, same_day=same_day)
     for row in document["gtts"]:
         _restore_gtt(site, row)
+    for row in document.get("alerts", ()):
+        _restore_alert(site, row)
+    site.funds.orders.update(document.get("fund_orders", {}))
+    site.funds.sips.update(document.get("fund_sips", {}))
+    if same_day:
+        site.limits.resume_days(document.get("order_days", {}), today=site.day)
     return True
+
+
+def _restore_alert(site: Site, saved: dict[str, Any]) -> None:
+    """Take over an alert unless one of its instruments is no longer listed."""
+    left, right = _restore_side(site, saved["left"]), _restore_side(site, saved["right"])
+    if left is None or (saved["right"] is not None and right is None):
+        return
+    alert = Alert(**{**_timed(saved), "left": left, "right": right})
+    site.alerts.alerts[alert.uuid] = alert
+
+
+def _restore_side(site: Site, saved: dict[str, Any] | None) -> Side | None:
+    if saved is None:
+        return None
+    row = site.alerts.find_row(saved["exchange"], saved["tradingsymbol"])
+    return None if row is None else Side(saved["exchange"], saved["tradingsymbol"], row)
 
 
 def _accounts(site: Site) -> dict[str, object]:
@@ -59,11 +95,12 @@ def _order(order: Order) -> dict[str, object]:
     row = _flat(order)
     row["trades"] = [_plain(asdict(trade)) for trade in order.trades]
     row["history"] = [_flat(state) for state in order.history]
+    row["plan"] = None if order.plan is None else asdict(order.plan)
     return row
 
 
 def _flat(order: Order) -> dict[str, object]:
-    names = [one.name for one in fields(order) if one.name not in {"history", "trades", "row"}]
+    names = [one.name for one in fields(order) if one.name not in {"history", "trades", "row", "plan"}]
     return _plain({name: getattr(order, name) for name in names})
 
 
@@ -112,10 +149,12 @@ def _restore_order(site: Site, account: Account, saved: dict[str, Any]) -> None:
     order = _read_order(saved, row)
     order.history = [_read_order(state, row) for state in saved["history"]]
     order.trades = [Trade(**_timed(trade)) for trade in saved["trades"]]
+    order.plan = Plan(**saved["plan"]) if saved.get("plan") else None
     account.orders[order.order_id] = order
     if order.status in TERMINAL:
         return
     account.block(order, site.exchange.instrument(order))
+    watch_plan(exchange=site.exchange, account=account, order=order)
     if order.status is Status.TRIGGER_PENDING:
         site.exchange.matcher.add_stop(order)
     elif order.status is not Status.AMO_RECEIVED:
@@ -124,7 +163,7 @@ def _restore_order(site: Site, account: Account, saved: dict[str, Any]) -> None:
 
 
 def _read_order(saved: dict[str, Any], row: int) -> Order:
-    values = {name: value for name, value in _timed(saved).items() if name not in {"history", "trades"}}
+    values = {name: value for name, value in _timed(saved).items() if name not in {"history", "trades", "plan"}}
     return Order(**{**values, "row": row, "status": Status(values["status"])})
 
 

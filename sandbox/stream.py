@@ -63,6 +63,13 @@ class Streamer:
         self.connections: list[Connection] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def extend(self) -> None:
+        """Give every open socket room for the instruments listed since it was opened."""
+        for connection in self.connections:
+            new = len(self.market.token) - len(connection.modes)
+            connection.modes = np.concatenate([connection.modes, np.full(new, UNSUBSCRIBED, dtype=np.int8)])
+            connection.dirty = np.concatenate([connection.dirty, np.zeros(new, dtype=bool)])
+
     def of_user(self, user_id: str) -> list[Connection]:
         return [connection for connection in self.connections if connection.user.user_id == user_id]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -114,6 +114,20 @@ class Universe:
     def __len__(self) -> int:
         return len(self.instruments)
 
+    def list_new(self, fresh: Iterable[Instrument]) -> int:
+        """Append what is not listed yet, with a token of its own, and return how many that were."""
+        tokens = TokenBook()
+        for token in self.by_token:
+            tokens.take(token)
+        before = len(self.instruments)
+        for one in fresh:
+            if one.key in self.by_key:
+                continue
+            token = tokens.hashed(symbol=one.tradingsymbol, segment=one.exchange)
+            self.by_key[one.key] = self.by_token[token] = len(self.instruments)
+            self.instruments.append(replace(one, token=token))
+        return len(self.instruments) - before
+
     def find(self, name: str) -> int | None:
         """Return the row of an `EXCHANGE:SYMBOL` or of a token written in digits."""
         if name.isascii() and name.isdigit() and len(name) < 12:
@@ -203,10 +217,15 @@ def _index_derivatives(tokens: TokenBook, today: date, sessions: Sessions) -> It
     for spec in INDICES:
         if not spec.lot:
             continue
-        months = monthly_expiries(today=today, weekday=spec.weekday, count=spec.monthlies, sessions=sessions)
+        exchange = spec.derivative_exchange
+        months = monthly_expiries(
+            today=today, weekday=spec.weekday, count=spec.monthlies, sessions=sessions, exchange=exchange
+        )
         for expiry in months[:3]:
             yield _future(tokens, spec, expiry)
-        weeks = weekly_expiries(today=today, weekday=spec.weekday, count=spec.weeklies, sessions=sessions)
+        weeks = weekly_expiries(
+            today=today, weekday=spec.weekday, count=spec.weeklies, sessions=sessions, exchange=exchange
+        )
         for expiry in sorted({*months, *weeks}):
             monthly = expiry in months or is_last_of_month(expiry, spec.weekday, sessions)
             yield from _chain(tokens, spec, expiry, monthly=monthly)
@@ -271,7 +290,7 @@ def _stock_derivatives(
 
 
 def _currencies(tokens: TokenBook, spots: dict[str, Spot], today: date, sessions: Sessions) -> Iterator[Instrument]:
-    months = monthly_expiries(today=today, weekday=TUESDAY, count=3, sessions=sessions)
+    months = monthly_expiries(today=today, weekday=TUESDAY, count=3, sessions=sessions, exchange="CDS")
     for spot in CURRENCIES:
         spots[spot.symbol] = spot
         for exchange in ("CDS", "BCD"):
@@ -284,7 +303,7 @@ def _currencies(tokens: TokenBook, spots: dict[str, Spot], today: date, sessions
 
 
 def _commodities(tokens: TokenBook, spots: dict[str, Spot], today: date, sessions: Sessions) -> Iterator[Instrument]:
-    months = monthly_expiries(today=today, weekday=THURSDAY, count=3, sessions=sessions)
+    months = monthly_expiries(today=today, weekday=THURSDAY, count=3, sessions=sessions, exchange="MCX")
     for spot, tick, multiplier in COMMODITIES:
         spots[spot.symbol] = spot
         exchanges: Iterable[str] = ("MCX", "NCO") if spot.symbol == "CRUDEOIL" else ("MCX",)

@@ -9,7 +9,7 @@ from sandbox.errors import KiteError, input_error
 from sandbox.exchange import Exchange
 from sandbox.instruments import Instrument
 from sandbox.ledger import Account
-from sandbox.orders import Order, Status
+from sandbox.orders import Order, Plan, Status
 from sandbox.params import OrderParams
 
 MAX_SLICES = 10
@@ -98,12 +98,37 @@ def _enter_leg(
         }
     }
 
-    def follow(done_order: Order) -> None:
-        if done_order.status is Status.COMPLETE and params.quantity > done + quantity:
-            _enter_leg(exchange, account, params, row, leg=leg + 1, leg_quantity=leg_quantity)
+    if params.quantity > done + quantity:
+        order.plan = Plan("iceberg", dataclasses.asdict(params), leg, leg_quantity)
+        watch_plan(exchange=exchange, account=account, order=order)
+    return order
+
+
+def watch_plan(*, exchange: Exchange, account: Account, order: Order) -> None:
+    """Let what the order's plan says happen when it ends."""
+    plan = order.plan
+    if plan is None:
+        return
+    params = OrderParams(**plan.params)  # type: ignore[arg-type]
+
+    def follow(done: Order) -> None:
+        if plan.kind == "cover" and done.filled:
+            _enter_stop(exchange, account, params, done.row, done)
+        elif plan.kind == "iceberg" and done.status is Status.COMPLETE:
+            _enter_leg(exchange, account, params, done.row, leg=plan.leg + 1, leg_quantity=plan.leg_quantity)
 
     exchange.followers[order.order_id] = follow
-    return order
+
+
+def requests_of(*, exchange: Exchange, params: OrderParams) -> int:
+    """Return how many orders a request counts for in a day: every iceberg leg and every slice is one."""
+    if params.variety == "iceberg":
+        return min(max(params.iceberg_legs, 1), MAX_ICEBERG_LEGS)
+    row = exchange.market.universe.by_key.get(f"{params.exchange}:{params.tradingsymbol}")
+    if not params.autoslice or row is None:
+        return 1
+    freeze = exchange.market.universe.instruments[row].freeze_quantity or params.quantity
+    return min(max(-(-params.quantity // max(freeze, 1)), 1), MAX_SLICES)
 
 
 def place_cover(*, exchange: Exchange, account: Account, params: OrderParams) -> Order:
@@ -118,12 +143,8 @@ def place_cover(*, exchange: Exchange, account: Account, params: OrderParams) ->
     if (params.trigger_price >= last) if is_buy else (params.trigger_price <= last):
         raise input_error("Trigger price of a cover order should be on the losing side of the last price.")
     order = exchange.enter(account=account, params=cover, row=row)
-
-    def follow(done_order: Order) -> None:
-        if done_order.filled:
-            _enter_stop(exchange, account, cover, row, done_order)
-
-    exchange.followers[order.order_id] = follow
+    order.plan = Plan("cover", dataclasses.asdict(cover))
+    watch_plan(exchange=exchange, account=account, order=order)
     return order
 
 
