@@ -202,6 +202,10 @@ class AsyncBus:
         if not owned:
             raise ShardTaken(f"a newer owner publishes shard {shard}")
 
+    async def fence(self, shard: int) -> int:
+        """Return the newest epoch that ever published the shard, 0 for none."""
+        return int(await self.get_blob(f"fence:{shard}") or 0)
+
     async def put_snapshot(self, snapshot: Batch) -> None:
         """Store a shard's last values; raises ShardTaken for a deposed owner."""
         keys = [f"fence:{snapshot.shard}", snapshot_key(snapshot.shard)]

@@ -19,10 +19,12 @@ CANDLE: Final = np.dtype(
         ("day_volume_before", "i8"),
         ("day_volume", "i8"),
         ("oi", "i8"),
+        ("counted", "?"),
     ]
 )
 Candles = npt.NDArray[np.void]
 FIRST_CAPACITY: Final = 1024
+UNKNOWN: Final = -1
 
 
 class Candlesticks:
@@ -37,7 +39,11 @@ class Candlesticks:
 
     def restore(self, candles: Candles) -> None:
         """Begin with the last minute of each instrument, as it was stored."""
-        self._open[self._slots(candles["instrument_token"])] = candles
+        slots = self._slots(candles["instrument_token"])
+        self._open[slots] = candles
+        self._open["counted"][slots] = candles["day_volume"] > 0
+        totalless = slots[candles["day_volume"] <= 0]
+        self._open["day_volume_before"][totalless] = self._open["day_volume"][totalless] = UNKNOWN
 
     def add(self, rows: Rows) -> None:
         """Count ticks in, in the order they came."""
@@ -71,22 +77,18 @@ class Candlesticks:
         if len(ended):
             self._finished.append(ended)
         opened = groups.copy()
-        known = before["minute"] > 0
-        # A day's total that shrinks is a new day's; one never seen before tells nothing about this minute.
-        kept = np.where(opened["day_volume"] >= before["day_volume"], before["day_volume"], 0)
-        opened["day_volume_before"] = np.where(known, kept, opened["day_volume"])
-        quiet = known & (opened["day_volume"] == 0)
-        opened["day_volume"] = np.where(quiet, opened["day_volume_before"], opened["day_volume"])
-        self._open[slots] = opened
+        opened["day_volume_before"] = np.where(before["minute"] > 0, before["day_volume"], UNKNOWN)
+        opened["day_volume"] = opened["day_volume_before"]
+        opened["counted"] = False
+        self._open[slots] = _with_volume(opened, groups)
 
     def _extend(self, groups: Candles, slots: Slots) -> None:
         candles = self._open[slots]
         candles["high"] = np.maximum(candles["high"], groups["high"])
         candles["low"] = np.minimum(candles["low"], groups["low"])
         candles["close"] = groups["close"]
-        candles["day_volume"] = np.maximum(candles["day_volume"], groups["day_volume"])
         candles["oi"] = np.where(groups["oi"] > 0, groups["oi"], candles["oi"])
-        self._open[slots] = candles
+        self._open[slots] = _with_volume(candles, groups)
 
     def _slots(self, tokens: Tokens) -> Slots:
         found, known = self._index.find(tokens)
@@ -103,6 +105,22 @@ class Candlesticks:
             self._changed = np.concatenate((self._changed, np.zeros(len(self._changed), np.bool_)))
 
 
+def _with_volume(candles: Candles, groups: Candles) -> Candles:
+    """Count the groups' totals in; `day_volume_before` of a group is its first total, 0 where no packet had one.
+
+    A day's total that shrinks is a new day's. A total never seen before tells nothing about its minute.
+    """
+    first, base = groups["day_volume_before"], candles["day_volume_before"]
+    has_total = first > 0
+    begins = has_total & ~candles["counted"]
+    known = np.where(first >= base, base, 0)
+    candles["day_volume_before"] = np.where(begins, np.where(base == UNKNOWN, first, known), base)
+    kept = np.where(begins, 0, candles["day_volume"])
+    candles["day_volume"] = np.where(has_total, np.maximum(kept, groups["day_volume"]), candles["day_volume"])
+    candles["counted"] |= has_total
+    return candles
+
+
 def _grouped(rows: Rows) -> Candles:
     """Return one candle per instrument and minute of the rows, by instrument, then time."""
     at = np.where(rows["exchange_at"] > 0, rows["exchange_at"], rows["received_at"])
@@ -116,9 +134,17 @@ def _grouped(rows: Rows) -> Candles:
     groups["instrument_token"], groups["minute"] = token[first], minute[first]
     groups["open"], groups["close"] = price[first], price[last]
     groups["high"], groups["low"] = np.maximum.reduceat(price, first), np.minimum.reduceat(price, first)
+    groups["day_volume_before"] = _first_total(rows["volume"], first)
     groups["day_volume"] = np.maximum.reduceat(rows["volume"], first)
     groups["oi"] = rows["oi"][last]
     return groups
+
+
+def _first_total(volume: npt.NDArray[np.int64], first: Slots) -> npt.NDArray[np.int64]:
+    """Return the first total above 0 of each group; packets of some modes carry none."""
+    places = np.where(volume > 0, np.arange(len(volume)), len(volume))
+    earliest = np.minimum.reduceat(places, first)
+    return np.where(earliest < len(volume), volume[np.minimum(earliest, len(volume) - 1)], 0)
 
 
 def _waves(tokens: Tokens) -> list[Slots]:

@@ -167,13 +167,23 @@ class TickConsumer:
     async def _obey(self, message: Mapping[str, Any]) -> bool:
         """Answer one message; say whether the client may stay."""
         try:
-            self._admit()
-            await self._do(parse(message, limits=self._limits))
+            await self._do(self._read(message))
         except BadCommand as error:
             return await self._fault(message, error.fault, error)
         except PlatformError as error:
             return await self._fault(message, error.code, error)
         return True
+
+    def _read(self, message: Mapping[str, Any]) -> Command:
+        """Every command counts but the acknowledgement of a frame that was sent."""
+        try:
+            command = parse(message, limits=self._limits)
+        except BadCommand:
+            self._admit()
+            raise
+        if command.op != "ack" or not self._client.unacked:
+            self._admit()
+        return command
 
     def _admit(self) -> None:
         if not self._allowance.take(now=time.monotonic()):

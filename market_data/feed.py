@@ -66,9 +66,9 @@ class Feed:
 
     async def run(self) -> None:
         """Own the shard, wait for it if need be, and stream until cancelled; raises ShardTaken when deposed."""
-        self._ingest = await self._begin()
         jobs = (self._follow_plan, self._flush_for_ever, self._snapshot_for_ever, self._tell_for_ever, self._mend)
         try:
+            self._ingest = await self._begin()
             async with asyncio.TaskGroup() as group:
                 for job in jobs:
                     group.create_task(job(), name=job.__name__)
@@ -91,8 +91,9 @@ class Feed:
         told = False
         while True:
             try:
-                return await self._in_database(self._ledger.take)
-            except (ShardTaken, LedgerUnreachable) as error:
+                fence = await self._bus.fence(self._shard)
+                return await self._in_database(partial(self._ledger.take, above=fence))
+            except (ShardTaken, LedgerUnreachable, FeedDown) as error:
                 if not told:
                     log.warning("market_data.feed.standing_by", shard=self._shard, reason=str(error))
                 told = True

@@ -53,10 +53,13 @@ class FeedLease:
         self._owner = owner
         self.epoch = 0
 
-    def take(self, *, now: datetime) -> int:
-        """Take the shard and return the new epoch; raises ShardTaken."""
+    def take(self, *, above: int, now: datetime) -> int:
+        """Take the shard and return the new epoch; raises ShardTaken.
+
+        A database that was set up anew counts from 0, while the bus may remember a later epoch: it must be passed.
+        """
         self._lease.take()
-        self.epoch = self._next_epoch(now)
+        self.epoch = self._next_epoch(above, now)
         return self.epoch
 
     def check(self) -> None:
@@ -68,10 +71,10 @@ class FeedLease:
         if found != self.epoch:
             raise ShardTaken(f"shard {self._shard} moved on to epoch {found}, ours was {self.epoch}")
 
-    def _next_epoch(self, now: datetime) -> int:
+    def _next_epoch(self, above: int, now: datetime) -> int:
         with transaction.atomic():
             row, _ = FeedShard.objects.select_for_update().get_or_create(shard=self._shard)
-            row.epoch += 1
+            row.epoch = max(row.epoch, above) + 1
             row.owner = self._owner
             row.owned_since = now
             row.save(update_fields=["epoch", "owner", "owned_since"])

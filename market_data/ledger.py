@@ -30,8 +30,8 @@ class LedgerUnreachable(Exception):
 class Ledger(Protocol):
     """The feed's side of the database. Every call may raise LedgerUnreachable."""
 
-    def take(self) -> int:
-        """Become the owner of the shard and return the epoch; raises ShardTaken."""
+    def take(self, *, above: int) -> int:
+        """Become the owner of the shard and return an epoch above this one; raises ShardTaken."""
 
     def plan(self) -> Plan:
         """Confirm the ownership and return what should be; raises ShardTaken."""
@@ -61,10 +61,10 @@ class DatabaseLedger:
         self._shard = shard
         self._planner = Planner(shard=shard, shards=shards)
 
-    def take(self) -> int:
+    def take(self, *, above: int) -> int:
         """Become the owner of the shard."""
         with _Reached():
-            return self._lease.take(now=_now())
+            return self._lease.take(above=above, now=_now())
 
     def plan(self) -> Plan:
         """Confirm the ownership and return what should be."""
@@ -118,7 +118,7 @@ class _Reached:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, OperationalError | InterfaceError):
             connection.close()
             raise LedgerUnreachable(str(error)) from error

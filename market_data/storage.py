@@ -18,7 +18,7 @@ from market_data.partitions import ensure
 
 RESTORE = """
 SELECT DISTINCT ON (instrument_token) instrument_token, extract(epoch FROM start_at)::bigint / 60, open::float8,
-    high::float8, low::float8, close::float8, day_volume - volume, day_volume, COALESCE(oi, 0)
+    high::float8, low::float8, close::float8, day_volume - volume, day_volume, COALESCE(oi, 0), false
 FROM market_data_candle WHERE start_at > (SELECT max(start_at) - interval '1 day' FROM market_data_candle)
 ORDER BY instrument_token, start_at DESC
 """
@@ -167,7 +167,8 @@ def _last_candles() -> Candles:
 
 def _upsert(candles: Candles) -> None:
     volume = candles["day_volume"] - candles["day_volume_before"]
+    total = np.maximum(candles["day_volume"], 0)
     oi = [value or None for value in candles["oi"].tolist()]
     columns = [candles[name].tolist() for name in ("instrument_token", "minute", "open", "high", "low", "close")]
     with connection.cursor() as cursor:
-        cursor.execute(UPSERT, [*columns, volume.tolist(), candles["day_volume"].tolist(), oi])
+        cursor.execute(UPSERT, [*columns, volume.tolist(), total.tolist(), oi])

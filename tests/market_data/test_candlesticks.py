@@ -54,6 +54,14 @@ def test_a_new_day_begins_its_total_anew() -> None:
     assert candles(sticks)[7, 1441][-1] == 40
 
 
+def test_packets_without_a_total_do_not_disturb_the_volume() -> None:
+    sticks = Candlesticks()
+
+    sticks.add(rows((7, 60.0, 10.0, 100), (7, 121.0, 11.0, 0), (7, 122.0, 11.0, 130), (7, 123.0, 11.0, 0)))
+
+    assert candles(sticks)[7, 2][-1] == 30
+
+
 def test_the_exchanges_own_time_decides_the_minute() -> None:
     sticks = Candlesticks()
     late = rows((7, 120.4, 10.0, 0))

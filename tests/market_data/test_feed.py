@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings, settings
+from redis import Redis
 
 from accounts.credentials import rotate
 from accounts.health import cordon, uncordon
@@ -49,7 +50,9 @@ class RunningFeed:
     def __exit__(self, *_: object) -> None:
         self.future.cancel()
         self._loop.run(self._bus.close())
-        wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("ledger")])
+        wait_for(
+            lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("ledger")], seconds=15
+        )
         self._loop.run(self._loop.finish_threads(), seconds=15)
         self._loop.close()
 
@@ -290,6 +293,15 @@ def test_a_second_feed_stands_by_until_the_first_ends(floor: Floor, wanted: list
             first.future.cancel()
 
             wait_for(lambda: floor.feed().get("epoch") == 2, seconds=5)
+
+
+def test_a_feed_on_a_new_database_passes_the_epoch_the_bus_remembers(
+    floor: Floor, wanted: list[Instrument], clean_redis: Redis
+) -> None:
+    clean_redis.set("fence:0", 41)
+
+    with RunningFeed():
+        wait_for(lambda: floor.feed().get("epoch") == 42)
 
 
 def test_a_deposed_feed_ends(floor: Floor, wanted: list[Instrument]) -> None:

@@ -167,6 +167,18 @@ def test_a_window_stops_the_stream_until_the_client_acknowledges(tick_client: Ti
     assert frame["s"][2:] == [2, 5]
 
 
+def test_acknowledging_every_frame_is_not_too_much(tick_client: TickClient, publisher: Publisher) -> None:
+    tick_client.subscribe(tokens=TOKENS, mode="ltp", window=4)
+
+    for price in range(1, 101):
+        publisher.publish(ticks({257: float(price)}))
+        tick_client.expect("d")
+        tick_client.send(op="ack", n=1)
+
+    tick_client.send(op="ping", id=1)
+    assert tick_client.until(lambda message: message["t"] in {"pong", "err"})["t"] == "pong"
+
+
 def test_a_client_may_ask_for_fewer_frames(tick_client: TickClient, publisher: Publisher) -> None:
     tick_client.subscribe(tokens=TOKENS, mode="ltp", max_hz=2)
     began = time.monotonic()
