@@ -12,7 +12,7 @@ RUN python -m venv /opt/venv \
 FROM python:3.13-slim-bookworm
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TICKER_DATA_DIR=/data
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin ticker \
- && install --directory --owner 10001 --group 10001 --mode 0700 /data
+ && install --directory --owner 10001 --group 10001 --mode 0700 /data /data/static /data/secrets
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
