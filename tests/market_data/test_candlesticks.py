@@ -35,7 +35,7 @@ def test_a_minute_is_its_first_highest_lowest_and_last_price() -> None:
 
     sticks.add(rows((7, 60.0, 10.0, 0), (7, 70.0, 14.0, 5), (7, 80.0, 8.0, 9), (7, 119.9, 11.0, 12)))
 
-    assert candles(sticks) == {(7, 1): (10.0, 14.0, 8.0, 11.0, 0)}
+    assert candles(sticks) == {(7, 1): (10.0, 14.0, 8.0, 11.0, 7)}
 
 
 def test_volume_is_what_the_days_total_grew_by() -> None:
