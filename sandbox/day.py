@@ -16,6 +16,7 @@ from sandbox.portfolio import Holding, Position
 from sandbox.sessions import Phase
 
 INTRADAY = ("MIS", "CO")
+SQUARE_AGAIN = timedelta(seconds=5)
 
 
 def all_orders(exchange: Exchange) -> list[Order]:
@@ -29,7 +30,7 @@ class TradingDay:
         self._exchange = exchange
         self._names = sorted({instrument.exchange for instrument in exchange.market.universe.instruments})
         self.phases = self._phases_now(exchange.clock.now())
-        self._squared: set[str] = set()
+        self._squared: dict[str, datetime] = {}
 
     def _phases_now(self, now: datetime) -> dict[str, Phase]:
         return {name: self._exchange.sessions.phase(exchange=name, moment=now) for name in self._names}
@@ -46,7 +47,7 @@ class TradingDay:
                 self._turn(name, before[name], phase, now)
         for name in sorted(self.open_exchanges):
             if self._exchange.sessions.past_mis_cutoff(exchange=name, moment=now):
-                self._keep_squared(name)
+                self._keep_squared(name, now)
 
     def _turn(self, name: str, before: Phase, phase: Phase, now: datetime) -> None:
         """Do what falls due when an exchange passes from one phase to another."""
@@ -63,18 +64,19 @@ class TradingDay:
             self.expire_day_orders(name)
             self.settle_expired(now.date(), exchange_name=name)
 
-    def _keep_squared(self, name: str) -> None:
-        """Square off once, and again while something is left that no order is closing."""
-        if name not in self._squared or self._left_open(name):
-            self._squared.add(name)
+    def _keep_squared(self, name: str, now: datetime) -> None:
+        """Square off at the cut-off, and again with new prices while something is left."""
+        last = self._squared.get(name)
+        if last is None or (now - last >= SQUARE_AGAIN and self.is_squaring(name)):
+            self._squared[name] = now
             self.square_off(name)
 
-    def _left_open(self, name: str) -> bool:
-        closing = {order.user_id for order in all_orders(self._exchange) if order.is_open and "squareoff" in order.tags}
+    def is_squaring(self, name: str | None = None) -> bool:
+        """Say whether an intraday position is left on an open exchange that has begun to square off."""
+        begun = {one for one in self._squared if one in self.open_exchanges and name in {None, one}}
         return any(
-            position.quantity and position.product in INTRADAY and self._instrument(position.row).exchange == name
+            position.quantity and position.product in INTRADAY and self._instrument(position.row).exchange in begun
             for account in self._exchange.accounts.values()
-            if account.user.user_id not in closing
             for position in account.portfolio.positions.values()
         )
 

@@ -39,6 +39,8 @@ from sandbox.settings import Settings
 from sandbox.stream import Streamer
 from sandbox.universe import Universe, build_universe
 
+SQUARE_OFF_STEPS = 900
+
 
 class Site:
     """Owns every part; handlers reach the exchange through it."""
@@ -113,9 +115,18 @@ class Site:
         for turn in turns_between(self.sessions, start=self.clock.now(), end=moment):
             self.clock.jump(turn)
             self.tick()
+            self._finish_squaring(until=moment)
         self._hurrying = False
         self.clock.jump(moment)
         self.tick()
+
+    def _finish_squaring(self, *, until: datetime) -> None:
+        """Let the market run, a second a step, until no intraday position is left."""
+        for _ in range(SQUARE_OFF_STEPS):
+            if not self.trading_day.is_squaring() or self.clock.now() >= until:
+                return
+            self.clock.advance(1.0)
+            self.tick()
 
     def _place_leg(self, user_id: str, leg: Leg) -> str:
         form = {name: str(value) for name, value in leg.row().items() if name != "result"}
