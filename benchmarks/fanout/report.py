@@ -12,7 +12,7 @@ from benchmarks.fanout.peers import CEILING, NAIVE
 from benchmarks.fanout.stall import Stalled
 
 HEAD = ("peer", "clients", "ticks", "n", "deliveries/CPU s", "us/frame", "p50 ms", "p99 ms", "loss %", "KiB/client")
-COLUMNS = ("per_cpu_second", "us_per_frame", "p50_ms", "p99_ms", "loss", "rss_per_client")
+COLUMNS = ("per_cpu_second", "us_per_frame", "p50_ms", "p99_ms", "loss")
 
 
 def tell_saturated(rows: Sequence[Measured]) -> None:
@@ -21,7 +21,9 @@ def tell_saturated(rows: Sequence[Measured]) -> None:
     print("|---|" + "--:|" * (len(HEAD) + 1))
     for clients, peer in dict.fromkeys((row.clients, row.peer) for row in sorted(rows, key=lambda row: row.clients)):
         same = [row for row in rows if row.peer == peer and row.clients == clients]
-        speed, each, p50, p99, loss, memory = (middle(rows, peer, clients, name) or 0.0 for name in COLUMNS)
+        # Memory once taken is used again: the first time a size is reached shows what a client costs.
+        memory = max(row.rss_per_client for row in same)
+        speed, each, p50, p99, loss = (middle(rows, peer, clients, name) or 0.0 for name in COLUMNS)
         numbers = f"{speed:,.0f} | {each:.1f} | {p50:.1f} | {p99:.1f} | {100 * loss:.1f} | {memory / 1024:.0f}"
         ratios = (_ratio(speed, middle(rows, other, clients)) for other in (CEILING, NAIVE))
         print(f"| {peer} | {clients} | {same[0].ticks} | {len(same)} | {numbers} | " + " | ".join(ratios) + " |")

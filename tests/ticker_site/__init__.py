@@ -1,0 +1,1 @@
+"""The composition: what is put together here and nowhere else."""
