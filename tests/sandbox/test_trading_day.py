@@ -18,7 +18,7 @@ from tests.sandbox.orders import below, on_tick, option_near, order, place, wait
 from tests.sandbox_server import SandboxServer, wait_for
 
 REAL = ("--sessions", "real", "--no-limits", "--interval", "0.1")
-PROTECTED = {"order_type": "MARKET", "market_protection": -1}
+PROTECTED: dict[str, Any] = {"order_type": "MARKET", "market_protection": -1}
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +40,10 @@ def trader(morning: SandboxServer) -> KiteConnect:
 
 def next_workday(server: SandboxServer) -> None:
     """Jump to 06:30 of the next day on which the cash market opens."""
-    server.clock(jump="06:30")
-    while (
-        Sessions(always=False).hours(exchange="NSE", day=dt.date.fromisoformat(server.state()["clock"]["date"])) is None
-    ):
-        server.clock(jump="06:30")
+    sessions = Sessions(always=False)
+    today = dt.date.fromisoformat(server.clock(jump="06:30")["date"])
+    while not sessions.is_trading_day(today):
+        today = dt.date.fromisoformat(server.clock(jump="06:30")["date"])
 
 
 @pytest.mark.parametrize(
