@@ -1,5 +1,6 @@
 """A desk with one account at the sandbox."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -95,31 +96,38 @@ def log_in(account: BrokerAccount, exchange: SandboxServer, user: int) -> None:
 
 
 @pytest.fixture
-def desk(
-    sandbox: SandboxServer,
-    settings: Any,
-    clean_redis: Redis,
-    transactional_db: None,
-) -> Desk:
+def desk(sandbox: SandboxServer, settings: Any, clean_redis: Redis, transactional_db: None) -> Desk:
     """Return a desk with one logged-in account and one share."""
-    settings.KITE_REST_ROOT = sandbox.rest_root
-    settings.KITE_WS_ROOT = sandbox.ws_root
-    sandbox.settings(limits=False)
-    user = sandbox.user(0)
+    return open_desk(sandbox, settings)
+
+
+@pytest.fixture
+def fresh_desk(settings: Any, clean_redis: Redis, transactional_db: None) -> Iterator[Desk]:
+    """Return a desk at an exchange of its own, whose books hold nothing of other tests."""
+    with SandboxServer() as exchange:
+        yield open_desk(exchange, settings)
+
+
+def open_desk(exchange: SandboxServer, settings: Any) -> Desk:
+    """Make the exchange the broker, and its first user an account that is logged in."""
+    settings.KITE_REST_ROOT = exchange.rest_root
+    settings.KITE_WS_ROOT = exchange.ws_root
+    exchange.settings(limits=False)
+    user = exchange.user(0)
     account = BrokerAccountFactory(label=user.user_id.lower(), broker_user_id=user.user_id)
     now = datetime.now(UTC)
     credentials.rotate(
         account_id=account.pk, api_key=user.api_key, api_secret=user.api_secret, actor="test", reason="first", now=now
     )
-    log_in(account, sandbox, 0)
-    book = sandbox.book(KEY)
+    log_in(account, exchange, 0)
+    book = exchange.book(KEY)
     instrument = InstrumentFactory(tradingsymbol="INFY", instrument_token=book["instrument_token"], tick_size="0.1")
     return Desk(
-        sandbox=sandbox,
+        sandbox=exchange,
         account=account,
         instrument=instrument,
         principal=principal(),
         sessions=Sessions(),
         clock=MovedClock(),
-        since=sandbox.journal_end(),
+        since=exchange.journal_end(),
     )

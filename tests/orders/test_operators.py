@@ -1,0 +1,104 @@
+"""What operators see and do: the admin's pages and the command."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import Credential, User
+from orders.models import OrderCommand
+from orders.states import State
+from tests.factories import UserFactory
+from tests.orders.conftest import Desk
+from tests.sandbox_server import wait_for
+
+
+@pytest.fixture
+def staff(desk: Desk) -> Client:
+    """Return the browser of an administrator."""
+    client = Client()
+    client.force_login(UserFactory(administrator=True, is_staff=True))
+    return client
+
+
+def test_an_order_is_shown_with_its_timeline(desk: Desk, staff: Client) -> None:
+    order = desk.place()
+    desk.submit(order)
+
+    listing = staff.get(reverse("admin:orders_order_changelist"))
+    page = staff.get(reverse("admin:orders_order_change", args=[order.pk]))
+
+    assert listing.status_code == 200
+    assert page.status_code == 200
+    assert b"orders.order.sending" in page.content
+    assert b'name="_save"' not in page.content
+
+
+@pytest.mark.parametrize("model", ["trade", "orderbudget", "risklimit"])
+def test_the_other_pages_open(desk: Desk, staff: Client, model: str) -> None:
+    desk.submit(desk.place())
+
+    assert staff.get(reverse(f"admin:orders_{model}_changelist")).status_code == 200
+
+
+def act(staff: Client, action: str, order: Any) -> Any:
+    body = {"action": action, "_selected_action": [str(order.pk)]}
+    return staff.post(reverse("admin:orders_order_changelist"), body, follow=True)
+
+
+def test_an_operator_cancels_an_order(desk: Desk, staff: Client) -> None:
+    order = desk.patient()
+
+    answer = act(staff, "cancel_orders", order)
+
+    assert b"1 cancellations are on their way" in answer.content
+    assert OrderCommand.objects.filter(order=order, kind="cancel").count() == 1
+
+
+def test_an_order_past_cancelling_is_named(desk: Desk, staff: Client) -> None:
+    order = desk.place(quantity=100_000)
+
+    answer = act(staff, "cancel_orders", order)
+
+    assert b"the order is DENIED" in answer.content
+
+
+def test_a_viewer_sees_and_does_nothing(desk: Desk) -> None:
+    order = desk.patient()
+    client = Client()
+    client.force_login(UserFactory(role=User.Role.VIEWER, every_account=True, is_staff=True))
+
+    act(client, "cancel_orders", order)
+
+    assert client.get(reverse("admin:orders_order_changelist")).status_code == 200
+    assert not OrderCommand.objects.exists()
+
+
+def test_the_command_takes_the_books_in(fresh_desk: Desk) -> None:
+    order = fresh_desk.place()
+    fresh_desk.submit(order)
+
+    def filled() -> bool:
+        out = StringIO()
+        call_command("reconcile_orders", "--account", fresh_desk.account.label, "--json", stdout=out)
+        assert json.loads(out.getvalue())["failures"] == {}
+        order.refresh_from_db()
+        return order.state == State.COMPLETE
+
+    wait_for(filled)
+
+
+def test_the_command_fails_where_a_book_cannot_be_read(desk: Desk) -> None:
+    Credential.objects.filter(account=desk.account).update(access_token=None, token_expires_at=None)
+
+    with pytest.raises(CommandError, match="1 order books"):
+        call_command("reconcile_orders", stdout=StringIO(), stderr=StringIO())
+
+
+def test_the_command_knows_no_strangers(desk: Desk) -> None:
+    with pytest.raises(CommandError, match="no trading account"):
+        call_command("reconcile_orders", "--account", "nobody")
