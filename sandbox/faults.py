@@ -20,7 +20,7 @@ REQUEST_KINDS = {
 }
 ANSWER_KINDS = {
     "lost_answer": "the request is handled, the connection drops without an answer (`how`: drop, hang; `seconds`)",
-    "accepted_then_5xx": "the request is handled, the answer is an error (`status`, `body`)",
+    "accepted_then_5xx": "the request is handled, the answer is an error (`status`, `body`, `error_type`, `message`)",
     "late_answer": "the request is handled at once, the answer waits (`seconds`)",
     "truncated_json": "the request is handled, the body stops half-way",
     "no_content_type": "the request is handled, the answer has no Content-Type",

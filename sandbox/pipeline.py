@@ -152,7 +152,8 @@ async def _faults_after(route: Route, call: Call, status: int, body: dict[str, o
 def _misshapen(kind: str, fault: Fault, status: int, body: dict[str, object]) -> web.Response:
     text = json.dumps(body)
     if kind == "accepted_then_5xx":
-        return error_response(fault.number_of("status", 502), fault.text("body", "html"), "NetworkException", "Gateway")
+        error_type, message = fault.text("error_type", "NetworkException"), fault.text("message", "Gateway timed out")
+        return error_response(fault.number_of("status", 502), fault.text("body", "html"), error_type, message)
     if kind == "truncated_json":
         half = text[: len(text) // 2].encode()
         return web.Response(status=status, body=half, content_type="application/json")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from sandbox.clock import stamp
 from sandbox.ledger import Account
+from sandbox.market import LEVELS
 from sandbox.orders import order_row
 from sandbox.site import Site
 
 LAST_ORDERS = 30
+SHOWN_BOOKS = 6
 
 
 def state_row(site: Site) -> dict[str, object]:
@@ -62,6 +64,25 @@ def user_row(site: Site, account: Account) -> dict[str, object]:
             segment: round(account.available(market=site.market, segment=segment), 2) for segment in account.cash
         },
     }
+
+
+def open_books(site: Site) -> list[tuple[str, list[dict[str, object]]]]:
+    """Return the five levels of the books in which users' orders wait, newest first."""
+    market, found = site.market, []
+    for row in list(site.exchange.matcher.books)[: -SHOWN_BOOKS - 1 : -1]:
+        levels: list[dict[str, object]] = [
+            {
+                "bid_orders": int(market.bid_orders[row, level]),
+                "bid_quantity": int(market.bid_quantity[row, level]),
+                "bid_price": market.rupees(row=row, units=int(market.bid_price[row, level])),
+                "ask_price": market.rupees(row=row, units=int(market.ask_price[row, level])),
+                "ask_quantity": int(market.ask_quantity[row, level]),
+                "ask_orders": int(market.ask_orders[row, level]),
+            }
+            for level in range(LEVELS)
+        ]
+        found.append((f"{site.universe.instruments[row].key}  {market.last_price(row):,.2f}", levels))
+    return found
 
 
 def last_orders(site: Site) -> list[dict[str, object]]:

@@ -1,6 +1,7 @@
 """Switches and corners: alerts that trade, scenarios step by step, both autoslice shapes, short ids."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,6 +151,17 @@ def test_a_truncated_frame_stops_in_a_packet(exchange: SandboxServer, kite: Kite
     with subscribed(exchange, kite) as link:
         assert len(frame(link)) == 24
         assert len(frame(link)) == 48
+
+
+def test_a_slow_socket_sends_a_frame_in_its_own_time(exchange: SandboxServer, kite: KiteConnect) -> None:
+    with subscribed(exchange, kite) as link:
+        frame(link)
+        exchange.fault("socket_slow", seconds=1.0)
+        frame(link)
+        begun = time.monotonic()
+        frame(link)
+
+        assert time.monotonic() - begun >= 0.9
 
 
 def test_a_burst_repeats_a_frame(exchange: SandboxServer, kite: KiteConnect) -> None:

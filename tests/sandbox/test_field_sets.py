@@ -11,7 +11,7 @@ import requests
 from kiteconnect import KiteConnect
 
 from tests.sandbox.orders import below, option_near, place, wait_status
-from tests.sandbox_server import SandboxServer
+from tests.sandbox_server import SandboxServer, wait_for
 
 MOCKS = Path(__file__).resolve().parents[3] / "shared" / "kite-mocks"
 pytestmark = pytest.mark.skipif(not MOCKS.exists(), reason="the broker's published mocks are not here")
@@ -177,6 +177,8 @@ def test_triggers_have_the_published_fields(ask: Callable[..., Any], exchange: S
     assert differences(placed, mock("gtt_place_order")) == []
     assert differences(ask("GET", "/gtt/triggers"), mock("gtt_get_orders")) == []
     assert differences(ask("GET", f"/gtt/triggers/{placed['trigger_id']}"), mock("gtt_get_order")) == []
+    changed = ask("PUT", f"/gtt/triggers/{placed['trigger_id']}", data=form)
+    assert differences(changed, mock("gtt_modify_order")) == []
     assert differences(ask("DELETE", f"/gtt/triggers/{placed['trigger_id']}"), mock("gtt_delete_order")) == []
 
 
@@ -192,7 +194,25 @@ def test_alerts_have_the_published_fields(ask: Callable[..., Any]) -> None:
     assert differences(changed, mock("alerts_modify")) == []
     assert differences(ask("GET", "/alerts"), mock("alerts_get")) == []
     assert differences(ask("GET", f"/alerts/{created['uuid']}"), mock("alerts_get_one")) == []
-    assert ask("DELETE", "/alerts", params={"uuid": created["uuid"]}) is None
+    assert ask("DELETE", "/alerts", params={"uuid": created["uuid"]}) is mock("alerts_delete")
+
+
+def test_fired_alerts_have_the_published_fields(ask: Callable[..., Any]) -> None:
+    params = {
+        "validity": "DAY", "variety": "regular", "product": "CNC", "order_type": "LIMIT", "transaction_type": "BUY",
+        "quantity": 1, "price": 1400,
+    }  # fmt: skip
+    basket = {"items": [{"exchange": "NSE", "tradingsymbol": "INFY", "params": params}]}
+    form = {
+        "name": "NIFTY 50", "type": "ato", "lhs_exchange": "NSE", "lhs_tradingsymbol": "INFY",
+        "lhs_attribute": "LastTradedPrice", "operator": ">=", "rhs_type": "constant", "rhs_constant": "1",
+        "basket": json.dumps(basket),
+    }  # fmt: skip
+    created = ask("POST", "/alerts", data=form)
+    fired = wait_for(lambda: ask("GET", f"/alerts/{created['uuid']}/history"))
+
+    assert differences(created, mock("alerts_create_ato")) == []
+    assert differences(fired, mock("alerts_history")) == []
 
 
 def test_fund_rows_have_the_published_fields(ask: Callable[..., Any], exchange: SandboxServer) -> None:
@@ -207,10 +227,20 @@ def test_fund_rows_have_the_published_fields(ask: Callable[..., Any], exchange: 
     assert differences(ask("GET", f"/mf/orders/{placed['order_id']}"), mock("mf_orders_info")) == []
     assert differences(sip, mock("mf_sip_place")) == []
     assert differences(ask("GET", "/mf/sips"), mock("mf_sips"), free=frozenset({"05-05"})) == []
+    path = f"/mf/sips/{sip['sip_id']}"
+    assert differences(ask("GET", path), mock("mf_sip_info"), free=frozenset({"15-02"})) == []
+    assert differences(ask("PUT", path, data={"amount": 2_000}), mock("mf_sip_modify")) == []
+    assert differences(ask("DELETE", path), mock("mf_sip_cancel")) == []
+    cancelled = ask("DELETE", f"/mf/orders/{placed['order_id']}")
+    assert differences(cancelled, mock("mf_order_cancel")) == []
 
 
 def test_the_dumps_have_the_published_columns(exchange: SandboxServer) -> None:
-    for path, name in (("/instruments", "instruments_all"), ("/mf/instruments", "mf_instruments")):
+    for path, name in (
+        ("/instruments", "instruments_all"),
+        ("/instruments/NSE", "instruments_nse"),
+        ("/mf/instruments", "mf_instruments"),
+    ):
         answer = requests.get(exchange.rest_root + path, timeout=5)
         assert answer.headers["Content-Type"] == "text/csv"
         assert answer.text.splitlines()[0] == (MOCKS / f"{name}.csv").read_text().splitlines()[0]
