@@ -4,12 +4,15 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db import transaction
+from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
+from accounts.audit import record
 from accounts.errors import PlatformError
 from accounts.models import User
 from accounts.queries import Principal, principal_of
@@ -40,7 +43,7 @@ def _principal(request: HttpRequest) -> Principal:
 class ReadOnly:
     """Nobody adds, changes or deletes these rows by hand."""
 
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
         """Show the rows to who may read orders."""
         return isinstance(request.user, User) and _principal(request).may("orders:read")
 
@@ -48,15 +51,15 @@ class ReadOnly:
         """Show the section to who may read orders."""
         return self.has_view_permission(request)
 
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_add_permission(self, *_: Any, **__: Any) -> bool:
         """Refuse."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_change_permission(self, *_: Any, **__: Any) -> bool:
         """Refuse."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_delete_permission(self, *_: Any, **__: Any) -> bool:
         """Refuse."""
         return False
 
@@ -203,8 +206,8 @@ class OrderBudgetAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(RiskLimit)
-class RiskLimitAdmin(ReadOnly, ModelAdmin):
-    """Bounds in force."""
+class RiskLimitAdmin(ModelAdmin):
+    """Bounds in force; each change goes into the audit trail."""
 
     list_display = (
         "__str__",
@@ -215,3 +218,46 @@ class RiskLimitAdmin(ReadOnly, ModelAdmin):
         "collar_percent",
     )
     list_select_related = ("account",)
+    actions = None
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the section to who may read orders."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        """Show the bounds to who may read orders."""
+        return isinstance(request.user, User) and _principal(request).may("orders:read")
+
+    def has_add_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        """Let who runs the desk set bounds, not who trades against them."""
+        return isinstance(request.user, User) and _principal(request).may("ops:write")
+
+    def has_change_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        """Let who runs the desk change bounds."""
+        return self.has_add_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        """Let who runs the desk take bounds away."""
+        return self.has_add_permission(request)
+
+    def save_model(self, request: HttpRequest, limit: RiskLimit, form: ModelForm[RiskLimit], change: bool) -> None:  # noqa: FBT001 (Django's signature)
+        """Store the bounds with their audit entry."""
+        verb = "changed" if change else "added"
+        with transaction.atomic():
+            super().save_model(request, limit, form, change)
+            self._record(request, limit, verb=verb, detail={name: form[name].value() for name in form.changed_data})
+
+    def delete_model(self, request: HttpRequest, limit: RiskLimit) -> None:
+        """Take the bounds away with their audit entry."""
+        with transaction.atomic():
+            self._record(request, limit, verb="removed", detail={})
+            super().delete_model(request, limit)
+
+    def _record(self, request: HttpRequest, limit: RiskLimit, *, verb: str, detail: dict[str, object]) -> None:
+        record(
+            actor=_principal(request).label,
+            action=f"orders.risk_limit.{verb}",
+            subject=f"risk_limit:{limit}",
+            detail={name: None if value is None else str(value) for name, value in detail.items()},
+            now=timezone.now(),
+        )

@@ -9,7 +9,7 @@ from django.db.models import Q
 from accounts.models import BrokerAccount
 from kite.types import Exchange, OrderType, Product, TransactionType, Validity, Variety
 from orders.budget import BUCKETS, Limits, Spent
-from orders.states import AT_BROKER, ENDED_AT_BROKER, LIVE, CommandState, Outcome, State, outcome_of
+from orders.states import AT_BROKER, ENDED_AT_BROKER, CommandState, Outcome, State, outcome_of
 
 LIMITS = Limits()
 
@@ -149,19 +149,9 @@ class Order(models.Model):
         return f"{self.transaction_type} {self.quantity} {self.exchange}:{self.tradingsymbol} {self.state}"
 
     @property
-    def status_state(self) -> State:
-        """The state as the enumeration's member."""
-        return State(self.state)
-
-    @property
     def outcome(self) -> Outcome:
         """What the state says about the broker having the order."""
         return outcome_of(State(self.state))
-
-    @property
-    def live(self) -> bool:
-        """Whether the order may exist at the broker and trade."""
-        return State(self.state) in LIVE
 
 
 class OrderEvent(models.Model):

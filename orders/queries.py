@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from accounts.models import BrokerAccount
 from kite.types import OrderRow
 from orders.models import Order, OrderBudget, OrderCommand, RiskLimit, Trade
-from orders.states import AT_BROKER, FINAL, LIVE, CommandState, State
+from orders.states import AT_BROKER, LIVE, CommandState, State
 from orders.tags import ForeignTag, Tag, decode
 
 # An order of these states has spent nothing of the day's notional.
@@ -129,11 +129,6 @@ def open_cancel(*, order: Order) -> OrderCommand | None:
 def left_over(*, account_id: UUID, day: date) -> QuerySet[Order]:
     """Return orders of earlier days that still wait for the broker's last word."""
     return Order.objects.filter(account_id=account_id, trading_day__lt=day, state__in=AT_BROKER)
-
-
-def unfinished_of_day(*, day: date) -> QuerySet[Order]:
-    """Return the day's orders that have no final state."""
-    return Order.objects.filter(trading_day__lte=day).exclude(state__in=FINAL)
 
 
 def trades_known(*, account_id: UUID, broker_order_ids: Iterable[str]) -> set[tuple[str, str]]:

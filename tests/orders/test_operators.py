@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Credential, User
-from orders.models import OrderCommand
+from accounts.models import AuditEntry, Credential, User
+from orders.models import OrderCommand, RiskLimit
 from orders.states import State
 from tests.factories import UserFactory
 from tests.orders.conftest import Desk
@@ -76,6 +76,25 @@ def test_a_viewer_sees_and_does_nothing(desk: Desk) -> None:
 
     assert client.get(reverse("admin:orders_order_changelist")).status_code == 200
     assert not OrderCommand.objects.exists()
+
+
+def test_a_bound_is_set_with_an_audit_entry(desk: Desk, staff: Client) -> None:
+    body = {"account": str(desk.account.pk), "max_order_notional": "100"}
+
+    staff.post(reverse("admin:orders_risklimit_add"), body)
+
+    assert desk.place().reason_code == "ORDER_NOTIONAL"
+    assert AuditEntry.objects.filter(action="orders.risk_limit.added").count() == 1
+
+
+def test_who_trades_does_not_set_bounds(desk: Desk) -> None:
+    client = Client()
+    client.force_login(UserFactory(role=User.Role.TRADER, every_account=True, is_staff=True))
+
+    answer = client.post(reverse("admin:orders_risklimit_add"), {"max_order_notional": "1"})
+
+    assert answer.status_code == 403
+    assert not RiskLimit.objects.exists()
 
 
 def test_the_command_takes_the_books_in(fresh_desk: Desk) -> None:
