@@ -9,7 +9,6 @@ import os
 from typing import Any, ClassVar
 
 from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
@@ -44,21 +43,20 @@ class FastWebSocket(WebSocketsSansIOProtocol):
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send an ASGI event; wait while the client does not take what it was sent."""
+        if not self.writable.is_set():
+            await self.writable.wait()
         if message["type"] != "websocket.send" or not self._is_plain():
             await super().send(message)
             return
-        if not self.writable.is_set():
-            await self.writable.wait()
-        if self.disconnected or not self._is_plain():
-            raise ClientDisconnected
         payload: Any = message.get("bytes")
         self._write(self.last.of(message.get("text") or "" if payload is None else payload))
 
     def _is_plain(self) -> bool:
-        """Say whether the handshake is over, nobody has begun to close, and nothing changes the frames on their way."""
+        """Say whether the connection is open, nobody has begun to close, and nothing changes frames on their way."""
         conn = self.conn
         return (
             self.handshake_complete
+            and not self.disconnected
             and not self.close_sent
             and conn.state is State.OPEN
             and not conn.extensions

@@ -29,6 +29,7 @@ class Steady:
     `waited_share` is the time the server stood in line for its core behind strangers.
     """
 
+    peer: str
     name: str
     clients: int
     ticks_per_second: float
@@ -71,6 +72,7 @@ async def measure_steady(*, peer: Peer, client: LoadClient, load: Load, source: 
     await client.close()
     middle = {name: statistics.median(getattr(window, name) for window in windows) for name in _Window.__slots__}
     return Steady(
+        peer=peer.name,
         name=load.name,
         clients=load.clients,
         ticks_per_second=load.hertz * count,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.fanout.closed_loop import Measured
-from benchmarks.fanout.judge import Judged, Outcome, middle
+from benchmarks.fanout.judge import Judged, Outcome, middle, ratio
 from benchmarks.fanout.machine import Noise, describe
 from benchmarks.fanout.peers import CEILING, NAIVE
 from benchmarks.fanout.stall import Stalled
@@ -25,7 +25,7 @@ def tell_saturated(rows: Sequence[Measured]) -> None:
         memory = max(row.rss_per_client for row in same)
         speed, each, p50, p99, loss = (middle(rows, peer, clients, name) or 0.0 for name in COLUMNS)
         numbers = f"{speed:,.0f} | {each:.1f} | {p50:.1f} | {p99:.1f} | {100 * loss:.1f} | {memory / 1024:.0f}"
-        ratios = (_ratio(speed, middle(rows, other, clients)) for other in (CEILING, NAIVE))
+        ratios = (_times(ratio(rows, peer, other, clients)) for other in (CEILING, NAIVE))
         print(f"| {peer} | {clients} | {same[0].ticks} | {len(same)} | {numbers} | " + " | ".join(ratios) + " |")
 
 
@@ -35,7 +35,7 @@ def tell_sections(outcome: Outcome) -> None:
         print(f"\none of {row.clients} clients stops, {row.peer} at {row.hertz:g} batches/s: {_stalled(row)}")
     for load in outcome.steady:
         print(
-            f"\n{load.name}: {load.clients} clients, {load.ticks_per_second:,.0f} ticks/s each, "
+            f"\n{load.peer}, {load.name}: {load.clients} clients, {load.ticks_per_second:,.0f} ticks/s each, "
             f"{load.deliveries_per_second:,.0f} deliveries/s at {load.server_share:.1%} of a core, "
             f"p50 {load.p50_ms:.1f} ms, p99 {load.p99_ms:.1f} ms, worst {load.max_ms:.0f} ms, loss {load.loss:.2%}; "
             f"the server stood in line for its core {load.waited_share:.0%} of the time"
@@ -70,8 +70,8 @@ def write(*, path: Path, outcome: Outcome, judged: Sequence[Judged], noise: Nois
     path.write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _ratio(value: float, base: float | None) -> str:
-    return f"{value / base:.3g}" if base else "-"
+def _times(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}" if value < 10 else f"{value:,.0f}"
 
 
 def _stalled(row: Stalled) -> str:
