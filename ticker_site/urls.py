@@ -6,7 +6,6 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
 # Tasks find the queue through the current application: without this a view would knock at a queue that is not there.
-from ticker_site.celery import app as celery_app  # noqa: F401
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="desk")),

@@ -27,7 +27,7 @@ CHECKS: tuple[Check, ...] = (
     ("migrations", ("python", "manage.py", "makemigrations", "--check", "--dry-run")),
     ("configuration", ("python", "manage.py", "check", "--fail-level", "WARNING")),
 )
-PYTEST = ("pytest", "-n", str(AT_ONCE))
+PYTEST = ("pytest", "-n", str(AT_ONCE), "--dist", "loadgroup")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
