@@ -5,8 +5,6 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
-# Tasks find the queue through the current application: without this a view would knock at a queue that is not there.
-
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="desk")),
     path("", include("ops.urls")),
