@@ -86,6 +86,7 @@ def test_a_resting_order_is_seen_in_the_book(kite: KiteConnect, exchange: Sandbo
 
 
 def test_the_rest_of_an_ioc_is_cancelled(kite: KiteConnect, exchange: SandboxServer) -> None:
+    exchange.clock(pause=True)
     ask = exchange.book("NSE:TCIEXP")["depth"]["sell"][0]["price"]
     order_id = place(kite, "NSE:TCIEXP", price=ask, quantity=9_000, validity="IOC")
     row = wait_status(kite, order_id, "CANCELLED")
