@@ -30,6 +30,7 @@ def save(site: Site, path: Path) -> None:
 def _document(site: Site) -> dict[str, object]:
     return {
         "day": site.day.isoformat(),
+        "now": site.clock.now().isoformat(),
         "accounts": _accounts(site),
         "gtts": _gtts(site),
         "alerts": [_plain(asdict(alert)) for alert in site.alerts.alerts.values()],
@@ -45,6 +46,8 @@ def load(site: Site, path: Path) -> bool:
         return False
     document = json.loads(path.read_text())
     same_day = document["day"] == site.day.isoformat()
+    if same_day and site.options.clock == "open" and "now" in document:
+        site.clock.jump(max(site.clock.now(), datetime.fromisoformat(document["now"])))
     for user_id, saved in document["accounts"].items():
         if user_id in site.exchange.accounts:
             _restore(site, site.exchange.accounts[user_id], saved, same_day=same_day)

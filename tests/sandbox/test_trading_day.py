@@ -248,6 +248,7 @@ def test_alerts_funds_and_followers_survive_a_restart(tmp_path: Path) -> None:
         sip = client.place_mf_sip(fund, 1_000, 9, "weekly")["sip_id"]
         alert = ask(server, client, "POST")["uuid"]
         price = below(server, "NSE:INFY")
+        reached = server.clock(jump="+3600")["now"]
         iceberg = place(client, quantity=4, variety="iceberg", iceberg_legs=2, iceberg_quantity=2, price=price)
         last = server.book("NSE:SBIN")["last_price"]
         cover = place(
@@ -259,6 +260,7 @@ def test_alerts_funds_and_followers_survive_a_restart(tmp_path: Path) -> None:
 
     with SandboxServer(*arguments, folder=tmp_path) as again:
         client.root = again.rest_root
+        assert again.state()["clock"]["now"] >= reached
         assert {row["order_id"] for row in client.mf_orders()} == {placed["order_id"]}
         assert {row["sip_id"] for row in client.mf_sips()} == {sip}
         assert [row["uuid"] for row in ask(again, client, "GET")] == [alert]
