@@ -28,6 +28,7 @@ def run() -> Iterator[dict[str, Any]]:
     with SandboxServer("--no-limits", "--interval", "0.2") as server:
         user = server.users[0]
         told = {"user": asdict(user), "rest_root": server.rest_root, "ws_root": server.ws_root}
+        told |= {"control_url": server.control_url, "control_key": server.control_key}
         done = subprocess.run(
             [str(NODE), str(SCRIPT)],
             input=json.dumps({**told, "request_token": server.login(user)}),
@@ -53,7 +54,8 @@ def test_its_market_reads_are_parsed(run: dict[str, Any]) -> None:
     assert (run["depth"], run["ohlc"], run["ltp"], run["candle"]) == (5, True, True, True)
 
 
-def test_its_ticker_hears_ticks_and_orders(run: dict[str, Any]) -> None:
+def test_its_ticker_hears_ticks_and_orders_and_comes_back_after_a_drop(run: dict[str, Any]) -> None:
+    assert run["connects"] == 2
     assert run["tick"] == {"token": 408065, "depth": 5}
     assert run["update"] == "INFY"
 

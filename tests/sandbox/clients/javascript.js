@@ -1,7 +1,12 @@
 // The official JavaScript client, unmodified, against the exchange of which standard input tells; prints one JSON object.
 "use strict";
 const {KiteConnect, KiteTicker} = require("kiteconnect");
-const {user, rest_root, ws_root, request_token} = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const {user, rest_root, ws_root, request_token, control_url, control_key} = JSON.parse(require("fs").readFileSync(0, "utf8"));
+
+function drop() {
+  const body = JSON.stringify({kind: "socket_drop", user: user.user_id});
+  fetch(control_url + "/faults", {method: "POST", headers: {"X-Control-Key": control_key}, body});
+}
 
 async function refused(work) {
   try { await work; } catch (error) { return error.error_type || String(error); }
@@ -14,12 +19,23 @@ function listen(access_token, token, place) {
     const seen = {};
     const timer = setTimeout(() => reject(new Error("the ticker heard only " + JSON.stringify(seen))), 15000);
     const done = () => {
-      if (seen.tick && seen.order) { clearTimeout(timer); ticker.autoReconnect(false, 0, 5); ticker.disconnect(); resolve(seen); }
+      if (seen.tick && seen.order && seen.connects === 1 && !seen.dropped) { seen.dropped = true; drop(); }
+      if (seen.tick && seen.order && seen.connects === 2) { clearTimeout(timer); ticker.autoReconnect(false, 0, 5); ticker.disconnect(); resolve(seen); }
     };
     ticker.autoReconnect(true, 5, 5);
     ticker.connect();
-    ticker.on("connect", () => { ticker.subscribe([token]); ticker.setMode(ticker.modeFull, [token]); place(); });
-    ticker.on("ticks", (ticks) => { if (ticks[0].mode === "full") { seen.tick = ticks[0]; done(); } });
+    ticker.on("connect", () => {
+      seen.connects = (seen.connects || 0) + 1;
+      seen.tick = undefined;
+      ticker.subscribe([token]);
+      ticker.setMode(ticker.modeFull, [token]);
+      if (seen.connects === 1) place();
+    });
+    ticker.on("ticks", (ticks) => {
+      if (ticks[0].mode !== "full") return;
+      seen.tick = ticks[0];
+      done();
+    });
     ticker.on("order_update", (order) => { seen.order = order; done(); });
   });
 }
@@ -53,6 +69,7 @@ async function main() {
     placed = kite.placeOrder("regular", order);
   });
   out.tick = {token: heard.tick.instrument_token, depth: heard.tick.depth.buy.length};
+  out.connects = heard.connects;
   out.update = heard.order.tradingsymbol;
   const {order_id} = await placed;
   out.id = typeof order_id;
