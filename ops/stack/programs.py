@@ -96,6 +96,8 @@ def sandbox(*, environment: Mapping[str, str], port: int, credentials: Path, red
     """Return the sandbox exchange. It stands outside: it knows no setting of ours but the redirect address."""
     words = (
         *("--port", str(port), "--redirect", redirect, "--credentials-file", str(credentials)),
+        # Its day is ours, so that tick times, expiries and the death of tokens agree; its sessions are always open.
+        *("--clock", "live"),
         # It forgets nothing when it is killed: orders must be found again.
         *("--state", str(credentials.with_name("state.json"))),
     )
