@@ -15,6 +15,7 @@ from django.conf import settings
 from accounts.vault.keyfile import new_ring, write_ring
 from ops.stack.sockets import socket_folder
 from ops.stack.valkey import SOCKET_NAME, answers_ping, prepare_valkey
+from ticker_site.celery import app
 
 START_SECONDS = 20.0
 
@@ -40,8 +41,9 @@ def prepare() -> None:
 def follow_environment() -> None:
     """Let settings that were read before this folder's own, as they are in a parallel worker, name its Valkey."""
     chosen = importlib.reload(importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"]))
-    for name in ("REDIS_URL", "CELERY_BROKER_URL", "CHANNEL_LAYERS"):
+    for name in ("REDIS_URL", "CELERY_BROKER_URL", "CHANNEL_LAYERS", "VAULT_KEY_FILE", "AUDIT_HEADS_FILE", "DATA_DIR"):
         setattr(settings, name, getattr(chosen, name))
+    app.conf.broker_url = settings.CELERY_BROKER_URL
 
 
 def _own_valkey(folder: Path) -> str:

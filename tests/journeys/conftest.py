@@ -19,4 +19,5 @@ def platform(running: Platform) -> Iterator[Platform]:
     yield running
     running.exchange("DELETE", "/faults")
     for halt in running.desk()["trading"]["halts"]:
-        running.post_form("/admin/desk/verbs/resume", target=str(halt["id"]), reason="the journey is over")
+        released = running.post_form("/admin/desk/verbs/resume", target=str(halt["id"]), reason="the journey is over")
+        assert released.status_code == 200, released.text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -85,6 +86,14 @@ class Platform:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def settled(self) -> dict[str, Any] | None:
+        """Return what the Desk shows once everything wanted is streamed and every chain is priced."""
+        desk = self.desk()
+        streaming = desk["feed"]["wanted"] > 0 and desk["feed"]["live"] == desk["feed"]["wanted"]
+        priced = desk["greeks"]["chains"] and all(chain["solved"] for chain in desk["greeks"]["chains"])
+        reported = all("feed" in row for row in desk["accounts"].values() if row["state"] == "active")
+        return desk if streaming and priced and reported else None
+
     def socket(self, route: str) -> ClientConnection:
         """Open a socket of the platform as a program."""
         return connect(
@@ -117,7 +126,7 @@ class Platform:
 def start_platform(*, folder: Path, environment: Mapping[str, str]) -> Platform:
     """Start the supervisor and wait for the end of its screen."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ops.stack.up"],
+        [sys.executable, "-m", "ops.stack.up", "--sandbox-port", str(random.randrange(21_000, 29_000))],
         cwd=ROOT,
         env={**environment, "TICKER_DATA_DIR": str(folder)},
         stdout=subprocess.PIPE,
@@ -160,6 +169,7 @@ def running_platform() -> Iterator[Platform]:
     platform = start_platform(folder=folder, environment=own_environment())
     try:
         platform.sign_in()
+        eventually(platform.settled, within=60.0, what="the first full minute")
         yield platform
     finally:
         platform.stop()

@@ -111,9 +111,12 @@ def test_an_order_that_shows_up_after_the_quarantine_is_adopted_and_taken_back(d
     order.refresh_from_db()
     assert order.state == State.NOT_PLACED
 
-    wait_for(lambda: reconcile(desk).changed, seconds=10)
+    def surfaced() -> bool:
+        reconcile(desk)
+        order.refresh_from_db()
+        return order.state != State.NOT_PLACED
 
-    order.refresh_from_db()
+    wait_for(surfaced, seconds=15)
     assert order.reason_code == "ADOPTED_LATE"
     assert [order.broker_order_id] == desk.sandbox.placed(tag=order.tag)
     assert order.state in {State.OPEN, State.ADOPTED_LATE}
