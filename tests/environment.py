@@ -43,7 +43,7 @@ def follow_environment() -> None:
     chosen = importlib.reload(importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"]))
     for name in ("REDIS_URL", "CELERY_BROKER_URL", "CHANNEL_LAYERS", "VAULT_KEY_FILE", "AUDIT_HEADS_FILE", "DATA_DIR"):
         setattr(settings, name, getattr(chosen, name))
-    app.conf.broker_url = settings.CELERY_BROKER_URL
+    app.conf.update(broker_url=settings.CELERY_BROKER_URL)
 
 
 def _own_valkey(folder: Path) -> str:
