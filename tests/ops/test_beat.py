@@ -64,6 +64,7 @@ def test_a_lease_ends_with_its_connection(leases: tuple[Lease, Lease]) -> None:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks"
             " WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
     until(second.held)
 
