@@ -172,7 +172,7 @@ def test_a_burst_repeats_a_frame(exchange: SandboxServer, kite: KiteConnect) -> 
 
 
 def test_a_late_update_is_overtaken(exchange: SandboxServer, kite: KiteConnect) -> None:
-    exchange.fault("update_late", count=1, seconds=0.5)
+    exchange.fault("update_late", count=1, seconds=3)
     with open_socket(exchange.ws_url(0, kite.access_token)) as link:
         order_id = place(kite, price=below(exchange, "NSE:INFY"))
         wait_status(kite, order_id, "OPEN")
