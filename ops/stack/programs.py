@@ -38,7 +38,14 @@ class Place:
 def platform_programs(*, environment: Mapping[str, str], place: Place, listener: int) -> tuple[Program, ...]:
     """Return every long-running program. `listener` is the file number of the web process's socket."""
 
-    def program(name: str, *command: str, stage: Stage = Stage.EDGE, ready_text: str = "", pool: str = "") -> Program:
+    def program(
+        name: str,
+        *command: str,
+        stage: Stage = Stage.EDGE,
+        ready_text: str = "",
+        pool: str = "",
+        stop_seconds: float = GRACE_SECONDS + 2,
+    ) -> Program:
         pooled = {"DATABASE_POOL": pool} if pool else {}
         return Program(
             name=name,
@@ -47,7 +54,7 @@ def platform_programs(*, environment: Mapping[str, str], place: Place, listener:
             environment={**environment, **pooled},
             stage=stage,
             ready_text=ready_text,
-            stop_seconds=GRACE_SECONDS + 2,
+            stop_seconds=stop_seconds,
         )
 
     return (
@@ -67,7 +74,8 @@ def platform_programs(*, environment: Mapping[str, str], place: Place, listener:
             stage=Stage.WORKER,
             ready_text=" ready.",
         ),
-        program("beat", *CELERY, "beat", "--pidfile="),
+        # Told to stop while it still reads its schedule, Celery's beat hangs. Killed it loses nothing: its lease is a link.
+        program("beat", *CELERY, "beat", "--pidfile=", stop_seconds=1.0),
     )
 
 
