@@ -74,7 +74,7 @@ def platform_programs(*, environment: Mapping[str, str], place: Place, listener:
             stage=Stage.WORKER,
             ready_text=" ready.",
         ),
-        # Told to stop while it still reads its schedule, Celery's beat hangs. Killed it loses nothing: its lease is a link.
+        # Told to stop while it reads its schedule, it hangs. Killed it loses nothing: its lease ends with its link.
         program("beat", *CELERY, "beat", "--pidfile=", stop_seconds=1.0),
     )
 
