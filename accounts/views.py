@@ -17,8 +17,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import credentials, health
-from accounts.errors import Forbidden, LoginRefused, NotAuthenticated, PlatformError
+from accounts.errors import Forbidden, LoginRefused, PlatformError
 from accounts.models import BrokerAccount, User
+from accounts.permissions import caller_of
 from accounts.queries import (
     Principal,
     account_by_label,
@@ -56,7 +57,7 @@ class AccountListView(APIView):
     @extend_schema(operation_id="accounts_list", responses=AccountListSerializer)
     def get(self, request: Request) -> Response:
         """List the accounts the caller may see."""
-        accounts = visible_accounts(_principal(request))
+        accounts = visible_accounts(caller_of(request))
         held = current_credentials(accounts=accounts)
         now = timezone.now()
         rows = [AccountStatus(account, held.get(account.pk), now) for account in accounts]
@@ -68,7 +69,7 @@ class AccountListView(APIView):
         form = NewAccountSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         account = BrokerAccount(**form.validated_data)
-        health.add(account=account, actor=_principal(request).label, now=timezone.now())
+        health.add(account=account, actor=caller_of(request).label, now=timezone.now())
         return Response(_document(account), status=status.HTTP_201_CREATED)
 
 
@@ -80,12 +81,12 @@ class AccountView(APIView):
     @extend_schema(operation_id="accounts_get", responses=AccountSerializer)
     def get(self, request: Request, label: str) -> Response:
         """Return one account."""
-        return Response(_document(account_by_label(label=label, principal=_principal(request))))
+        return Response(_document(account_by_label(label=label, principal=caller_of(request))))
 
     @extend_schema(operation_id="accounts_change", request=AccountChangeSerializer, responses=AccountSerializer)
     def patch(self, request: Request, label: str) -> Response:
         """Change what an account is used for."""
-        principal = _principal(request)
+        principal = caller_of(request)
         account = account_by_label(label=label, principal=principal)
         form = AccountChangeSerializer(data=request.data, partial=True)
         form.is_valid(raise_exception=True)
@@ -103,7 +104,7 @@ class AccountStateView(APIView):
     @extend_schema(operation_id="accounts_state", request=StateSerializer, responses=AccountSerializer)
     def put(self, request: Request, label: str) -> Response:
         """Cordon, uncordon or retire an account."""
-        principal = _principal(request)
+        principal = caller_of(request)
         account = account_by_label(label=label, principal=principal)
         form = StateSerializer(data=request.data)
         form.is_valid(raise_exception=True)
@@ -120,7 +121,7 @@ class ProbeView(APIView):
     @extend_schema(operation_id="accounts_probe", request=None, responses=ProbeSerializer)
     def post(self, request: Request, label: str) -> Response:
         """Ask the broker who the login belongs to; a dead token is forgotten."""
-        account = account_by_label(label=label, principal=_principal(request))
+        account = account_by_label(label=label, principal=caller_of(request))
         now = timezone.now()
         login = login_for(account_id=account.pk, now=now)
         sessions: Sessions = request.kite  # type: ignore[attr-defined] # by the middleware
@@ -140,7 +141,7 @@ class CredentialsView(APIView):
     @extend_schema(operation_id="accounts_rotate", request=RotationSerializer, responses={201: AccountSerializer})
     def post(self, request: Request, label: str) -> Response:
         """Rotate key and secret; the next login uses them."""
-        principal = _principal(request)
+        principal = caller_of(request)
         account = account_by_label(label=label, principal=principal)
         form = RotationSerializer(data=request.data)
         form.is_valid(raise_exception=True)
@@ -156,7 +157,7 @@ class PrincipalView(APIView):
     @extend_schema(operation_id="me", responses=PrincipalSerializer)
     def get(self, request: Request) -> Response:
         """Say who is asking and what they may do."""
-        principal = _principal(request)
+        principal = caller_of(request)
         accounts = None if principal.account_ids is None else [row.label for row in visible_accounts(principal)]
         document = {
             "label": principal.label,
@@ -211,12 +212,6 @@ def finish_login(request: HttpRequest) -> HttpResponse:
     until = timezone.localtime(credential.token_expires_at)
     messages.success(request, f"{credential.account.label} is logged in until {until:%d %B, %H:%M}.")
     return redirect("desk")
-
-
-def _principal(request: Request) -> Principal:
-    if not isinstance(request.auth, Principal):
-        raise NotAuthenticated("nobody known is asking")
-    return request.auth
 
 
 def _person(request: HttpRequest) -> Principal:

@@ -60,14 +60,6 @@ class PostbackRefused(OrdersError):
     status = 403
 
 
-class CursorBroken(OrdersError):
-    """The cursor of a list was not made by this platform."""
-
-    code = "cursor_broken"
-    status = 400
-    outcome = None
-
-
 class PriceUnavailable(OrdersError):
     """The last price is needed to judge the order and cannot be had at this moment."""
 

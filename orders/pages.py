@@ -1,16 +1,13 @@
 """Cursors over lists that grow at one end."""
 
-import base64
-import binascii
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
 
-from orders.errors import CursorBroken
+from accounts.cursors import CursorBroken, read_cursor, write_cursor
 from orders.models import Order, Trade
 
 Row = TypeVar("Row", bound=Model)
@@ -19,7 +16,7 @@ Row = TypeVar("Row", bound=Model)
 def page_of_orders(*, rows: QuerySet[Order], cursor: str | None, limit: int) -> tuple[list[Order], str | None]:
     """Return a page, newest first, and the cursor of the next one."""
     if cursor is not None:
-        at, order_id = _read(cursor, 2)
+        at, order_id = read_cursor(cursor, parts=2)
         try:
             moment, key = datetime.fromisoformat(at), UUID(order_id)
         except ValueError as error:
@@ -32,7 +29,7 @@ def page_of_orders(*, rows: QuerySet[Order], cursor: str | None, limit: int) -> 
 def page_of_trades(*, rows: QuerySet[Trade], cursor: str | None, limit: int) -> tuple[list[Trade], str | None]:
     """Return a page, last heard first, and the cursor of the next one."""
     if cursor is not None:
-        (trade_id,) = _read(cursor, 1)
+        (trade_id,) = read_cursor(cursor, parts=1)
         if not trade_id.isdigit():
             raise CursorBroken("the cursor is not one of ours", field="cursor")
         rows = rows.filter(pk__lt=int(trade_id))
@@ -40,18 +37,8 @@ def page_of_trades(*, rows: QuerySet[Trade], cursor: str | None, limit: int) -> 
     return _cut(found, limit, lambda trade: [str(trade.pk)])
 
 
-def _cut(found: list[Row], limit: int, position: Any) -> tuple[list[Row], str | None]:
+def _cut(found: list[Row], limit: int, position: Callable[[Row], Sequence[str]]) -> tuple[list[Row], str | None]:
     if len(found) <= limit:
         return found, None
     page = found[:limit]
-    return page, base64.urlsafe_b64encode(json.dumps(position(page[-1])).encode()).decode()
-
-
-def _read(cursor: str, parts: int) -> Sequence[str]:
-    try:
-        values = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-    except (binascii.Error, ValueError) as error:
-        raise CursorBroken("the cursor is not one of ours", field="cursor") from error
-    if not isinstance(values, list) or len(values) != parts or not all(isinstance(value, str) for value in values):
-        raise CursorBroken("the cursor is not one of ours", field="cursor")
-    return values
+    return page, write_cursor(position(page[-1]))

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.errors import NotAuthenticated
-from accounts.queries import Principal, account_by_label
+from accounts.permissions import caller_of
+from accounts.queries import account_by_label
 from accounts.sessions import Sessions
 from orders import intake
 from orders.budget import remaining
@@ -67,7 +67,7 @@ class OrderListView(APIView):
         body = OrderRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         placed = intake.place(
-            principal=_principal(request),
+            principal=caller_of(request),
             wanted=body.wanted,
             idempotency_key=_idempotency_key(request),
             sessions=_sessions(request),
@@ -97,7 +97,7 @@ class OrderView(APIView):
     @extend_schema(operation_id="orders_get", responses=OrderSerializer)
     def get(self, request: Request, order_id: UUID) -> Response:
         """Show one order."""
-        order = intake.visible_order(principal=_principal(request), order_id=order_id)
+        order = intake.visible_order(principal=caller_of(request), order_id=order_id)
         return Response(order_document(order), headers=_budget_headers(order))
 
     @extend_schema(
@@ -111,7 +111,7 @@ class OrderView(APIView):
         body = OrderChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = intake.modify(
-            principal=_principal(request),
+            principal=caller_of(request),
             order_id=order_id,
             wanted=body.validated_data,
             idempotency_key=_idempotency_key(request),
@@ -125,7 +125,7 @@ class OrderView(APIView):
     def delete(self, request: Request, order_id: UUID) -> Response:
         """Ask for the end of an order; asking twice is asking once."""
         asked = intake.cancel(
-            principal=_principal(request),
+            principal=caller_of(request),
             order_id=order_id,
             idempotency_key=request.headers.get("Idempotency-Key"),
             now=timezone.now(),
@@ -141,7 +141,7 @@ class OrderEventListView(APIView):
     @extend_schema(operation_id="orders_events", responses=EventListSerializer)
     def get(self, request: Request, order_id: UUID) -> Response:
         """Show an order's history, oldest first."""
-        order = intake.visible_order(principal=_principal(request), order_id=order_id)
+        order = intake.visible_order(principal=caller_of(request), order_id=order_id)
         events = OrderEvent.objects.filter(order=order).order_by("sequence")
         return Response({"results": [event_document(event) for event in events]})
 
@@ -251,7 +251,7 @@ def _filters(request: Request) -> dict[str, Any]:
 
 
 def _account_filter(request: Request, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    principal = _principal(request)
+    principal = caller_of(request)
     if "account" in wanted:
         return {"account": account_by_label(label=wanted["account"], principal=principal)}
     return {} if principal.account_ids is None else {"account_id__in": principal.account_ids}
@@ -263,12 +263,6 @@ def _budget_headers(order: Order) -> dict[str, str]:
     budget = budget_of(order.account_id)
     left = remaining(spent=budget.spent, limits=budget.limits, at=now.timestamp(), day=trading_day(now))
     return {f"Broker-Budget-{scope.title()}": str(count) for scope, count in left.items()}
-
-
-def _principal(request: Request) -> Principal:
-    if not isinstance(request.auth, Principal):
-        raise NotAuthenticated("nobody known is asking")
-    return request.auth
 
 
 def _sessions(request: Request) -> Sessions:
