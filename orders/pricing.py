@@ -18,7 +18,7 @@ from market_data.queries import last_prices
 from orders.risk import MAX_PRICE_AGE_SECONDS
 
 TOPIC = "orders.quotes"
-PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4)
+PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 @dataclass(frozen=True, slots=True)

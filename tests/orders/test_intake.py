@@ -30,9 +30,9 @@ def test_an_order_taken_in_waits_to_be_sent(desk: Desk) -> None:
 
 
 def test_thirty_two_requests_with_one_key_make_one_order(desk: Desk) -> None:
-    key = str(uuid4())
+    key, price = str(uuid4()), desk.price(-1)
 
-    results = at_once(lambda _: desk.place(key, allow_duplicate=False).pk)
+    results = at_once(lambda _: desk.place(key, order_type="LIMIT", price=price, allow_duplicate=False).pk)
 
     assert len(set(results)) == 1
     assert isinstance(results[0], UUID)
@@ -74,7 +74,10 @@ def test_the_same_content_under_a_new_key_is_suspected(desk: Desk) -> None:
 
 
 def test_two_of_the_same_content_at_once_are_not_both_let_in(desk: Desk) -> None:
-    states = [order.state for order in at_once(lambda _: desk.place(allow_duplicate=False))]
+    price = desk.price(-1)
+
+    orders = at_once(lambda _: desk.place(order_type="LIMIT", price=price, allow_duplicate=False))
+    states = [order.state for order in orders]
 
     assert sorted(states) == [State.DENIED] * (THREADS - 1) + [State.READY]
 
