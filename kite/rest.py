@@ -37,6 +37,7 @@ from kite.calls import Call, PlainPool, SecurePool, current_call, keep_tokens_ou
 from kite.checksum import session_checksum
 from kite.errors import KiteError, OutcomeUnknown, Unavailable
 from kite.forms import conversion, form, gtt_form, indian, json_orders
+from kite.funds import Funds, rows
 from kite.limits import CallClass
 from kite.rows import BrokenRow, Json, candle_row, order_row, session_row, trade_row
 from kite.types import Candle, KiteSession, Login, OrderChange, OrderRequest, OrderRow, TradeRow, Variety
@@ -140,6 +141,9 @@ class _Client(KiteConnect):  # type: ignore[misc]
     def _parse_instruments(self, data: Any) -> Any:
         return data
 
+    def _parse_mf_instruments(self, data: Any) -> Any:
+        return data
+
 
 class Rest:
     """Everything Kite offers to one login. Safe to share between threads.
@@ -162,6 +166,7 @@ class Rest:
         self._total_timeout = total_timeout
         self._session = _Session(login.source_address)
         self._client = _Client(login=login, session=self._session)
+        self.funds = Funds(client=self._client, call=self._call)
 
     def close(self) -> None:
         """Drop idle connections."""
@@ -204,20 +209,20 @@ class Rest:
 
     def orders(self) -> list[OrderRow]:
         with self._call(_ROWS):
-            return [order_row(row) for row in _rows(self._client.orders())]
+            return [order_row(row) for row in rows(self._client.orders())]
 
     def order_history(self, order_id: str) -> list[OrderRow]:
         """Return the states the order went through, oldest first."""
         with self._call(_ROWS):
-            return [order_row(row) for row in _rows(self._client.order_history(order_id))]
+            return [order_row(row) for row in rows(self._client.order_history(order_id))]
 
     def trades(self) -> list[TradeRow]:
         with self._call(_ROWS):
-            return [trade_row(row) for row in _rows(self._client.trades())]
+            return [trade_row(row) for row in rows(self._client.trades())]
 
     def order_trades(self, order_id: str) -> list[TradeRow]:
         with self._call(_ROWS):
-            return [trade_row(row) for row in _rows(self._client.order_trades(order_id))]
+            return [trade_row(row) for row in rows(self._client.order_trades(order_id))]
 
     def positions(self) -> Positions:
         with self._call():
@@ -230,7 +235,7 @@ class Rest:
 
     def holdings(self) -> list[HoldingRow]:
         with self._call(_ROWS):
-            return [readers.holding(row) for row in _rows(self._client.holdings())]
+            return [readers.holding(row) for row in rows(self._client.holdings())]
 
     def quote(self, keys: Iterable[str]) -> dict[str, Quote]:
         """Return the quotes of `EXCHANGE:SYMBOL` keys; unknown keys are absent."""
@@ -269,7 +274,7 @@ class Rest:
     def order_margins(self, orders: Iterable[Mapping[str, object]]) -> list[MarginRow]:
         """Return the margin of each order on its own; orders are in Kite's words, without a tag."""
         with self._call(_ROWS):
-            return [readers.margin(row) for row in _rows(self._client.order_margins(json_orders(orders)))]
+            return [readers.margin(row) for row in rows(self._client.order_margins(json_orders(orders)))]
 
     def basket_margins(
         self, orders: Iterable[Mapping[str, object]], *, consider_positions: bool = True
@@ -281,11 +286,11 @@ class Rest:
     def charges(self, orders: Iterable[Mapping[str, object]]) -> list[Json]:
         """Return the virtual contract note, a row with `charges` an order."""
         with self._call(_ROWS):
-            return _rows(self._client.get_virtual_contract_note(json_orders(orders)))
+            return rows(self._client.get_virtual_contract_note(json_orders(orders)))
 
     def gtts(self) -> list[GttRow]:
         with self._call(_ROWS):
-            return [readers.gtt(row) for row in _rows(self._client.get_gtts())]
+            return [readers.gtt(row) for row in rows(self._client.get_gtts())]
 
     def gtt(self, trigger_id: int) -> GttRow:
         with self._call():
@@ -303,18 +308,6 @@ class Rest:
     def delete_gtt(self, trigger_id: int) -> int:
         with self._call(_GTT_WRITE):
             return int(self._client.delete_gtt(trigger_id)["trigger_id"])
-
-    def mutual_fund_orders(self) -> list[Json]:
-        with self._call(_ROWS):
-            return _rows(self._client.mf_orders())
-
-    def mutual_fund_sips(self) -> list[Json]:
-        with self._call(_ROWS):
-            return _rows(self._client.mf_sips())
-
-    def mutual_fund_holdings(self) -> list[Json]:
-        with self._call(_ROWS):
-            return _rows(self._client.mf_holdings())
 
     @contextmanager
     def _call(
@@ -358,14 +351,8 @@ def _unreadable(call: Call, what: str) -> KiteError:
     return kind(f"The broker's answer could not be read: {what}.", evidence=call.seen)
 
 
-def _rows(data: list[Any]) -> list[Json]:
-    if not all(isinstance(row, Mapping) for row in data):
-        raise BrokenRow("a row was not an object")
-    return data
-
-
 def _by_key(reader: Callable[[Json], _Value], answer: Mapping[str, Any]) -> dict[str, _Value]:
-    return {key: reader(row) for key, row in zip(answer, _rows(list(answer.values())), strict=True)}
+    return {key: reader(row) for key, row in zip(answer, rows(list(answer.values())), strict=True)}
 
 
 def _cause(error: Exception) -> str:

@@ -337,9 +337,9 @@ def test_the_published_history_is_read() -> None:
         ("orders.json", lambda rest: rest.orders()),
         ("trades.json", lambda rest: rest.trades()),
         ("virtual_contract_note.json", lambda rest: rest.charges([])),
-        ("mf_orders.json", lambda rest: rest.mutual_fund_orders()),
-        ("mf_sips.json", lambda rest: rest.mutual_fund_sips()),
-        ("mf_holdings.json", lambda rest: rest.mutual_fund_holdings()),
+        ("mf_orders.json", lambda rest: rest.funds.orders()),
+        ("mf_sips.json", lambda rest: rest.funds.sips()),
+        ("mf_holdings.json", lambda rest: rest.funds.holdings()),
     ],
 )
 def test_a_published_list_is_read_whole(name: str, call: Callable[[Rest], object]) -> None:
