@@ -69,7 +69,7 @@ class OrderListView(APIView):
         placed = intake.place(
             principal=caller_of(request),
             wanted=body.wanted,
-            idempotency_key=_idempotency_key(request),
+            idempotency_key=idempotency_key(request),
             sessions=_sessions(request),
             now=timezone.now(),
         )
@@ -114,7 +114,7 @@ class OrderView(APIView):
             principal=caller_of(request),
             order_id=order_id,
             wanted=body.validated_data,
-            idempotency_key=_idempotency_key(request),
+            idempotency_key=idempotency_key(request),
             now=timezone.now(),
         )
         return _asked_response(asked, seconds=_preferred_wait(request))
@@ -230,7 +230,8 @@ def _wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _idempotency_key(request: Request) -> str:
+def idempotency_key(request: Request) -> str:
+    """Return the caller's own id of the write; raises IdempotencyKeyMissing."""
     key = request.headers.get("Idempotency-Key", "")
     if not KEY.fullmatch(key):
         text = "send an Idempotency-Key of 1 to 128 visible characters, the same when you repeat the request"
