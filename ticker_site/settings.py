@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "market_data",
     "orders",
     "greeks",
+    "portfolio",
     "ops",
 ]
 
@@ -169,6 +170,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "orders.tasks.reconcile_books",
         "schedule": timedelta(seconds=15),
         "options": {"expires": 15},
+    },
+    "settle portfolio instructions": {
+        "task": "portfolio.tasks.settle_instructions",
+        "schedule": timedelta(seconds=20),
+        "options": {"expires": 20},
     },
     "recompute chains": {
         "task": "greeks.tasks.recompute_chains",

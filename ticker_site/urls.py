@@ -12,6 +12,7 @@ urlpatterns = [
     path("api/v1/", include("market_data.urls")),
     path("api/v1/", include("orders.urls")),
     path("api/v1/", include("greeks.urls")),
+    path("api/v1/", include("portfolio.urls")),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("admin/", admin.site.urls),
 ]
