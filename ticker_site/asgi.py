@@ -13,6 +13,7 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 
+from accounts.vault import installed  # noqa: E402
 from greeks.consumers import ChainConsumer  # noqa: E402
 from greeks.hub import ChainHub  # noqa: E402
 from market_data.bus import AsyncBus  # noqa: E402
@@ -20,6 +21,9 @@ from market_data.consumers import TickConsumer  # noqa: E402
 from market_data.hub import Hub  # noqa: E402
 from ops.panel import DeskConsumer  # noqa: E402
 from orders.consumers import OrderConsumer  # noqa: E402
+from ticker_site.bounded_body import BoundedBody  # noqa: E402
+
+installed.require()
 
 bus = AsyncBus(url=settings.REDIS_URL)
 hub = Hub(bus=bus)
@@ -33,7 +37,7 @@ def socket(route: str, consumer: Any) -> Any:
 
 application = ProtocolTypeRouter(
     {
-        "http": get_asgi_application(),
+        "http": BoundedBody(get_asgi_application()),
         "websocket": URLRouter(
             [
                 socket("ws/v1/ticks", TickConsumer.as_asgi(hub=hub)),

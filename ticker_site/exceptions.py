@@ -35,7 +35,11 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     if response is None:
         return None
     return _document(
-        code=_code_of(error), http_status=response.status_code, detail=_detail_of(error), headers=response.headers
+        code=_code_of(error),
+        http_status=response.status_code,
+        detail=_detail_of(error),
+        extra={"retryable": True} if isinstance(error, exceptions.Throttled) else None,
+        headers=response.headers,
     )
 
 

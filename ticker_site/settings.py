@@ -9,6 +9,7 @@ from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
+from accounts.rates import Allowance
 from ticker_site.logs import logging_config
 from ticker_site.look import unfold_look
 from ticker_site.redis_urls import broker_url, channel_layer_host
@@ -35,7 +36,15 @@ KITE_WS_ROOT = env.str("KITE_WS_ROOT", "wss://ws.kite.trade")
 KITE_LOGIN_URL = env.str("KITE_LOGIN_URL", "https://kite.zerodha.com/connect/login")
 
 # Secrets at rest.
+VAULT_PROVIDER = env.str("VAULT_PROVIDER", "keyfile")
 VAULT_KEY_FILE = env.str("VAULT_KEY_FILE", str(DATA_DIR / "keys" / "keyring.json"))
+VAULT_KEYS = env.list("VAULT_KEYS", default=[])
+VAULT_KMS_REGION = env.str("VAULT_KMS_REGION", "")
+VAULT_KMS_ENDPOINT = env.str("VAULT_KMS_ENDPOINT", "")
+VAULT_TRANSIT_URL = env.str("VAULT_TRANSIT_URL", "")
+VAULT_TRANSIT_MOUNT = env.str("VAULT_TRANSIT_MOUNT", "transit")
+VAULT_TRANSIT_TOKEN_FILE = env.str("VAULT_TRANSIT_TOKEN_FILE", "")
+VAULT_TRANSIT_CA_FILE = env.str("VAULT_TRANSIT_CA_FILE", "")
 API_KEY_PEPPER = env.str("API_KEY_PEPPER")
 
 # Where the head of the audit chain is kept outside of the database, against a cut of its tail.
@@ -218,10 +227,16 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["accounts.parsers.BoundedJSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.CallerThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "ticker_site.exceptions.problem",
     "COERCE_DECIMAL_TO_STRING": False,
+}
+# Requests of one key or one person: sustained a second, and at once after a pause.
+REQUEST_RATES = {
+    "read": Allowance(env.float("API_READS_PER_SECOND", 100.0), env.int("API_READS_AT_ONCE", 200)),
+    "write": Allowance(env.float("API_WRITES_PER_SECOND", 200.0), env.int("API_WRITES_AT_ONCE", 1000)),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Ticker Site",

@@ -18,6 +18,7 @@ ASYNC_MODULES = {
     "market_data.hub",
     "market_data.recorder",
     "ticker_site.asgi",
+    "ticker_site.bounded_body",
     "ticker_site.fast_websocket",
     "ops.panel",
     "accounts.authentication",

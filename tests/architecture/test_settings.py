@@ -4,7 +4,7 @@ import re
 
 from tests.architecture.sources import ROOT
 
-READ = re.compile(r"env\.(?:str|bool|int|list|db)\(\s*\"([A-Z_]+)\"")
+READ = re.compile(r"env\.(?:str|bool|int|float|list|db)\(\s*\"([A-Z_]+)\"")
 WRITTEN = re.compile(r"^([A-Z_]+)=", re.MULTILINE)
 
 
