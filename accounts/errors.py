@@ -89,6 +89,34 @@ class ReasonMissing(PlatformError):
     code = "reason_missing"
 
 
+class ApprovalNeeded(PlatformError):
+    """The deed needs the approval of a second person: ask for it, or wait until it is given."""
+
+    code = "approval_needed"
+    status = 403
+
+
+class ApprovalPending(PlatformError):
+    """The same deed is asked for already: let somebody approve or decline it."""
+
+    code = "approval_pending"
+    status = 409
+
+
+class ApprovalUnknown(PlatformError):
+    """The request was used, declined or has expired: ask anew."""
+
+    code = "approval_unknown"
+    status = 404
+
+
+class SelfApproval(PlatformError):
+    """Who asks cannot approve."""
+
+    code = "self_approval"
+    status = 403
+
+
 class BudgetSpent(Throttled):
     """Our share of the broker's rate limit leaves no room within the time a call may wait; nothing was sent."""
 
@@ -102,6 +130,13 @@ class KeyRingError(PlatformError):
 
     code = "key_ring_unusable"
     status = 503
+
+
+class KeyServiceDown(KeyRingError):
+    """The key service does not answer: what is not in memory cannot be opened until it does."""
+
+    code = "key_service_down"
+    retryable = True
 
 
 class SealBroken(PlatformError):

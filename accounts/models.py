@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
+from accounts import guards  # noqa: F401 (Django finds an app's models through this module)
 from accounts.fields import SealedField
 
 

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.errors import AccountUnknown, LoginNeeded
 from accounts.fields import Secret
+from accounts.guards import Approval
 from accounts.models import BrokerAccount, Credential, HaltEpoch, TradingHalt, User
 from kite.types import Login
 
@@ -18,14 +19,14 @@ IST = ZoneInfo("Asia/Kolkata")
 TOKEN_DIES = time(6, 0)
 
 READING = frozenset({"accounts:read", "market:read", "orders:read", "greeks:read"})
-OPERATING = READING | {"market:write", "ops:read", "ops:write"}
+OPERATING = READING | {"market:write", "ops:read", "ops:write", "approvals:write"}
 EVERY_SCOPE = OPERATING | {"accounts:write", "orders:write"}
 ROLE_SCOPES: Mapping[str, frozenset[str]] = {
     User.Role.NONE: frozenset(),
     User.Role.VIEWER: READING,
     User.Role.TRADER: READING | {"market:write", "orders:write"},
     User.Role.OPERATOR: OPERATING,
-    User.Role.SECURITY_OFFICER: frozenset({"accounts:read", "accounts:write", "ops:read"}),
+    User.Role.SECURITY_OFFICER: frozenset({"accounts:read", "accounts:write", "ops:read", "approvals:write"}),
     User.Role.ADMINISTRATOR: EVERY_SCOPE,
 }
 
@@ -159,3 +160,10 @@ def due_for_recovery(*, now: datetime) -> QuerySet[BrokerAccount]:
 def with_dead_token(*, now: datetime) -> QuerySet[Credential]:
     """Return versions that still hold a token past its time."""
     return Credential.objects.filter(access_token__isnull=False, token_expires_at__lte=now).order_by("id")
+
+
+def open_approvals(*, now: datetime) -> QuerySet[Approval]:
+    """Return the requests that can still be approved, declined or used."""
+    return Approval.objects.filter(used_at__isnull=True, closed_at__isnull=True, expires_at__gt=now).order_by(
+        "requested_at"
+    )
