@@ -9,7 +9,7 @@ import numpy as np
 
 from kite.types import Mode
 from market_data.frames import Format, FrameType, Span, encode
-from market_data.table import LastValues, Slots, Tokens
+from market_data.table import LastValues, Slots, Tokens, take
 
 Message = Mapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -99,9 +99,8 @@ class Cohort:
         chosen = slots[view.table.version[slots] > cursor]
         if not len(chosen):
             return None
-        payload = encode(
-            rows=view.table.rows[chosen], mode=self.mode, form=self.form, kind=kind, span=view.span(cursor)
-        )
+        rows = take(view.table.rows, chosen)
+        payload = encode(rows=rows, mode=self.mode, form=self.form, kind=kind, span=view.span(cursor))
         if self.form is Format.BINARY:
             return {"type": "websocket.send", "bytes": payload}
         return {"type": "websocket.send", "text": payload.decode()}

@@ -2,13 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from kite.wire import TICK, Rows, decode
 from market_data.batches import Batch, BatchKind
-from market_data.table import LastValues, Tokens
+from market_data.table import LastValues, Tokens, join, take
+
+# So many frames of full packets still fit the processor's cache when they are decoded.
+DECODED_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Ingest:
         self.counts: Counter[str] = Counter()
         self._table = LastValues()
         self._frames: list[bytes] = []
+        self._decoded: list[Rows] = []
         self._arrivals: list[tuple[str, float, int]] = []
         if inherited is not None and len(inherited):
             self._table.put(inherited, 1)
@@ -39,21 +44,21 @@ class Ingest:
         """Keep a frame for the next flush."""
         self._frames.append(frame)
         self._arrivals.append((source, received_at, frame[0] << 8 | frame[1]))
+        if len(self._frames) == DECODED_AT_ONCE:
+            self._decode_kept()
 
     def flush(self, *, published_at: float) -> Flushed | None:
         """Return what came since the last flush, None where nothing did."""
-        if not self._frames:
+        if not self._arrivals:
             return None
-        frames, arrivals = self._frames, self._arrivals
-        self._frames, self._arrivals = [], []
-        rows = self._decode(frames, arrivals)
-        self.counts["frames"] += len(frames)
-        self.counts["packets"] += len(rows)
+        self._decode_kept()
+        arrivals, rows = self._arrivals, join(self._decoded)
+        self._arrivals, self._decoded = [], []
         if not len(rows):
             return None
         self.sequence += 1
         changed = self._table.put(rows, self.sequence)
-        batch = self._batch(BatchKind.DELTA, self._table.rows[changed], published_at)
+        batch = self._batch(BatchKind.DELTA, take(self._table.rows, changed), published_at)
         return Flushed(batch=batch, raw=self._batch(BatchKind.RAW, rows, published_at), arrivals=arrivals)
 
     def heartbeat(self, *, published_at: float) -> Batch:
@@ -68,6 +73,15 @@ class Ingest:
         """Forget the values of instruments that nobody wants here any more."""
         held = self._table.held()["instrument_token"]
         self._table.drop(held[~np.isin(held, tokens)])
+
+    def _decode_kept(self) -> None:
+        if not self._frames:
+            return
+        rows = self._decode(self._frames, self._arrivals[-len(self._frames) :])
+        self.counts["frames"] += len(self._frames)
+        self.counts["packets"] += len(rows)
+        self._decoded.append(rows)
+        self._frames = []
 
     def _decode(self, frames: list[bytes], arrivals: list[tuple[str, float, int]]) -> Rows:
         decoded = decode(frames)

@@ -1,5 +1,6 @@
 """Last values of many instruments: one row each, and the sequence at which it last changed."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,22 @@ from kite.wire import TICK, Rows
 Slots = npt.NDArray[np.intp]
 Tokens = npt.NDArray[np.uint32]
 FIRST_CAPACITY: Final = 1024
+# numpy copies a structured row field by field, a plain block of bytes at once: fifteen times as fast.
+BLOCK: Final = np.dtype((np.void, TICK.itemsize))
+
+
+def take(rows: Rows, places: Slots) -> Rows:
+    """Return a copy of the rows at these places."""
+    taken: Rows = rows.view(BLOCK).take(places).view(TICK)
+    return taken
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """Return the parts as one."""
+    if len(parts) == 1:
+        return parts[0]
+    joined: Rows = np.concatenate([part.view(BLOCK) for part in parts]).view(TICK)
+    return joined
 
 
 class SlotIndex:
@@ -45,6 +62,8 @@ class LastValues:
     def __init__(self) -> None:
         self.rows: Rows = np.zeros(FIRST_CAPACITY, TICK)
         self.version: npt.NDArray[np.uint64] = np.zeros(FIRST_CAPACITY, np.uint64)
+        # Where a slot's last row stands in the rows being put, counted from 1.
+        self._newest: Slots = np.zeros(FIRST_CAPACITY, np.intp)
         self._index = SlotIndex()
 
     @property
@@ -63,8 +82,10 @@ class LastValues:
     def put(self, rows: Rows, sequence: int) -> Slots:
         """Store rows, the last one winning where a token repeats; return the distinct slots that changed."""
         slots = self.slots(rows["instrument_token"])
-        self.rows[slots] = rows
-        changed = np.unique(slots)
+        self._newest[slots] = np.arange(1, len(rows) + 1)
+        changed = np.flatnonzero(self._newest[: self.size])
+        self.rows.view(BLOCK)[changed] = rows.view(BLOCK)[self._newest[changed] - 1]
+        self._newest[changed] = 0
         self.version[changed] = sequence
         return changed
 
@@ -73,14 +94,13 @@ class LastValues:
         slots = self.slots(rows["instrument_token"])
         newer = (rows["received_at"] > self.rows["received_at"][slots]) | (self.version[slots] == 0)
         changed: Slots = slots[newer]
-        self.rows[changed] = rows[newer]
+        self.rows.view(BLOCK)[changed] = rows.view(BLOCK)[newer]
         self.version[changed] = sequence
         return changed
 
     def held(self) -> Rows:
         """Return the rows that have a value."""
-        held: Rows = self.rows[: self.size][self.version[: self.size] > 0]
-        return held
+        return take(self.rows, np.flatnonzero(self.version[: self.size]))
 
     def drop(self, tokens: Tokens) -> None:
         """Forget the values of these tokens."""
@@ -104,3 +124,4 @@ class LastValues:
         rows[: self.size] = self.rows[: self.size]
         version[: self.size] = self.version[: self.size]
         self.rows, self.version = rows, version
+        self._newest = np.zeros(capacity, np.intp)
