@@ -2,14 +2,16 @@
 
 from typing import ClassVar
 
-from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVector
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Replace
 
 LISTED = Q(listed=True)
-# What a person types: NIFTY 25000 CE, or the first letters of a company's name.
-SEARCHED = SearchVector("tradingsymbol", "name", "strike", "instrument_type", config="simple")
+# What a person types beside a symbol: NIFTY 25000 CE, NIFTY 26AUG, or a word of a company's name.
+REST_OF_SYMBOL = Replace("tradingsymbol", F("name"), Value(""))  # type: ignore[arg-type]
+WORDS = SearchVector("name", "strike", "instrument_type", REST_OF_SYMBOL, config="simple")
 
 
 class Instrument(models.Model):
@@ -29,6 +31,7 @@ class Instrument(models.Model):
     freeze_quantity = models.PositiveIntegerField(null=True, blank=True)
     listed = models.BooleanField(default=True)
     synced_at = models.DateTimeField()
+    words = models.GeneratedField(expression=WORDS, output_field=SearchVectorField(), db_persist=True)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -37,7 +40,11 @@ class Instrument(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["name", "expiry", "strike"], condition=LISTED, name="instrument_chain"),
-            GinIndex(SEARCHED, condition=LISTED, name="instrument_words"),
+            models.Index(fields=["exchange", "tradingsymbol"], condition=LISTED, name="instrument_order"),
+            models.Index(
+                OpClass("tradingsymbol", "varchar_pattern_ops"), condition=LISTED, name="instrument_symbol_prefix"
+            ),
+            GinIndex(fields=["words"], condition=LISTED, name="instrument_words"),
         ]
 
     def __str__(self) -> str:
@@ -58,6 +65,27 @@ class InstrumentChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument_id} {self.field}: {self.was} to {self.became}"
+
+
+class InstrumentSync(models.Model):
+    """One load of the instruments dump: what it read and what it changed."""
+
+    finished_at = models.DateTimeField()
+    took_seconds = models.FloatField()
+    read = models.PositiveIntegerField()
+    new = models.PositiveIntegerField()
+    changed = models.PositiveIntegerField()
+    gone = models.PositiveIntegerField()
+    expired = models.PositiveIntegerField()
+    doubled = models.PositiveIntegerField()
+    lots = models.PositiveIntegerField()
+    ticks = models.PositiveIntegerField()
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-finished_at"], name="instrument_sync_at")]
+
+    def __str__(self) -> str:
+        return f"{self.finished_at:%Y-%m-%d %H:%M} {self.new} new, {self.changed} changed, {self.gone} gone"
 
 
 class Subscription(models.Model):

@@ -7,31 +7,26 @@ from typing import Final
 
 import numpy as np
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from kite.types import Mode
 from kite.wire import Rows
+from market_data.aliases import INDICES, candidates
 from market_data.bus import sync_bus
 from market_data.errors import IndexUnknown, InstrumentUnknown
-from market_data.models import SEARCHED, Candle, Instrument, Subscription
+from market_data.models import Candle, Instrument, InstrumentSync, Subscription
 
-# Underlying of a derivative, as the dump spells it, to the index that prices it.
-INDICES: Final[Mapping[str, tuple[str, str]]] = {
-    "NIFTY": ("NSE", "NIFTY 50"),
-    "BANKNIFTY": ("NSE", "NIFTY BANK"),
-    "FINNIFTY": ("NSE", "NIFTY FIN SERVICE"),
-    "MIDCPNIFTY": ("NSE", "NIFTY MID SELECT"),
-    "NIFTYNXT50": ("NSE", "NIFTY NEXT 50"),
-    "SENSEX": ("BSE", "SENSEX"),
-    "BANKEX": ("BSE", "BANKEX"),
-}
-EVERYTHING: Final = 10_000_000
 WIDTH: Final[Mapping[str, int]] = {Mode.LTP: 0, Mode.QUOTE: 1, Mode.FULL: 2}
 
 
 def listed() -> QuerySet[Instrument]:
     """Return the instruments that trade."""
     return Instrument.objects.filter(listed=True)
+
+
+def catalogue_version() -> int:
+    """Return a number that changes with every load of the instruments."""
+    return InstrumentSync.objects.aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def instrument_by_symbol(*, exchange: str, tradingsymbol: str) -> Instrument:
@@ -43,10 +38,12 @@ def instrument_by_symbol(*, exchange: str, tradingsymbol: str) -> Instrument:
 
 
 def instruments_by_keys(keys: Sequence[str]) -> dict[str, Instrument]:
-    """Return the listed instruments among keys such as NSE:INFY, by key, in one query."""
-    wanted = {tuple(key.split(":", 1)) for key in keys if ":" in key}
-    rows = listed().filter(tradingsymbol__in=[symbol for _, symbol in wanted])
-    return {str(row): row for row in rows if (row.exchange, row.tradingsymbol) in wanted}
+    """Return the listed instruments among keys such as NSE:INFY or their aliases, by key as asked, in one query."""
+    meant = {key: candidates(key) for key in keys}
+    symbols = {symbol for found in meant.values() for _, symbol in found}
+    rows = {(row.exchange, row.tradingsymbol): row for row in listed().filter(tradingsymbol__in=symbols)}
+    named = ((key, next((rows[one] for one in found if one in rows), None)) for key, found in meant.items())
+    return {key: row for key, row in named if row is not None}
 
 
 def instruments_by_tokens(tokens: Iterable[int]) -> dict[int, Instrument]:
@@ -81,14 +78,15 @@ def index_instrument(name: str) -> Instrument:
 
 
 def search(*, words: str) -> QuerySet[Instrument]:
-    """Return the listed instruments whose symbol, name, strike and type hold every word or begin of a word."""
-    found = [re.sub(r"\W", "", word) for word in re.split(r"[^\w.]+", words.lower())]
-    query = " & ".join(f"{word}:*" for word in found if word)
-    if not query:
-        return listed()
-    matching = listed().alias(words=SEARCHED).filter(words=SearchQuery(query, config="simple", search_type="raw"))
-    # The limit is a fence: without it the planner walks the ordered index and parses every row's words on the way.
-    return listed().filter(pk__in=matching.values("pk")[:EVERYTHING])
+    """Return the listed instruments for which each word begins the symbol, or a word of the name, strike or type."""
+    rows = listed()
+    for word in re.split(r"[^\w.&-]+", words):
+        lexemes = " & ".join(f"{part}:*" for part in re.split(r"[^\w.]+", word.lower()) if part.strip("."))
+        if not lexemes:
+            continue
+        query = SearchQuery(lexemes, config="simple", search_type="raw")
+        rows = rows.filter(Q(tradingsymbol__startswith=word.upper()) | Q(words=query))
+    return rows
 
 
 def desired_modes(*, now: datetime) -> dict[int, Mode]:

@@ -12,6 +12,19 @@ from market_data.models import Candle, Instrument, Subscription
 
 PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 500
+INSTRUMENT_FIELDS: Final = (
+    "instrument_token",
+    "exchange",
+    "tradingsymbol",
+    "name",
+    "instrument_type",
+    "segment",
+    "expiry",
+    "strike",
+    "tick_size",
+    "lot_size",
+    "freeze_quantity",
+)
 CANDLE_RANGE: Final = timedelta(days=60)
 
 
@@ -22,20 +35,7 @@ class InstrumentSerializer(serializers.ModelSerializer[Instrument]):
 
     class Meta:
         model = Instrument
-        fields = (
-            "key",
-            "instrument_token",
-            "exchange",
-            "tradingsymbol",
-            "name",
-            "instrument_type",
-            "segment",
-            "expiry",
-            "strike",
-            "tick_size",
-            "lot_size",
-            "freeze_quantity",
-        )
+        fields = ("key", *INSTRUMENT_FIELDS)
 
 
 class InstrumentListSerializer(serializers.Serializer[Any]):

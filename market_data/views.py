@@ -1,9 +1,13 @@
 """The market data API: instruments, wishes, last values and candles."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 from django.db.models import Q, QuerySet
+from django.http import HttpResponse
 from django.utils import timezone
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -16,8 +20,9 @@ from kite.types import Mode
 from market_data import subscriptions
 from market_data.errors import InstrumentUnknown
 from market_data.models import Instrument
-from market_data.queries import candles, instrument_by_symbol, instruments_by_keys, latest_of, search
+from market_data.queries import candles, catalogue_version, instruments_by_keys, latest_of, search
 from market_data.serializers import (
+    INSTRUMENT_FIELDS,
     CandleListSerializer,
     CandleQuerySerializer,
     CandleSerializer,
@@ -43,8 +48,15 @@ class InstrumentListView(APIView):
     @extend_schema(
         operation_id="instruments_list", parameters=[InstrumentSearchSerializer], responses=InstrumentListSerializer
     )
-    def get(self, request: Request) -> Response:
-        """Search the listed contracts by words, underlying, expiry, strike and type."""
+    def get(self, request: Request) -> HttpResponse:
+        """Search the listed contracts by words, underlying, expiry, strike and type.
+
+        The answer carries an ETag that changes with the daily load: send it as If-None-Match.
+        """
+        etag = quote_etag(sha256(f"{catalogue_version()}?{request.META['QUERY_STRING']}".encode()).hexdigest()[:32])
+        known = get_conditional_response(request, etag=etag)
+        if known is not None:
+            return known
         form = InstrumentSearchSerializer(data=request.query_params)
         form.is_valid(raise_exception=True)
         wanted = form.validated_data
@@ -52,10 +64,11 @@ class InstrumentListView(APIView):
         if "cursor" in wanted:
             exchange, symbol = read_cursor(wanted["cursor"], parts=2)
             rows = rows.filter(Q(exchange=exchange, tradingsymbol__gt=symbol) | Q(exchange__gt=exchange))
-        found = list(rows.order_by("exchange", "tradingsymbol")[: wanted["limit"] + 1])
-        page = found[: wanted["limit"]]
-        more = write_cursor([page[-1].exchange, page[-1].tradingsymbol]) if len(found) > len(page) else None
-        return Response({"results": InstrumentSerializer(page, many=True).data, "next": more})
+        found = list(rows.order_by("exchange", "tradingsymbol").values(*INSTRUMENT_FIELDS)[: wanted["limit"] + 1])
+        page = [{"key": f"{row['exchange']}:{row['tradingsymbol']}", **row} for row in found[: wanted["limit"]]]
+        last = page[-1] if len(found) > len(page) else None
+        more = write_cursor([last["exchange"], last["tradingsymbol"]]) if last is not None else None
+        return Response({"results": page, "next": more}, headers={"ETag": etag})
 
 
 class InstrumentView(APIView):
@@ -171,8 +184,10 @@ def _search(wanted: dict[str, object]) -> QuerySet[Instrument]:
 
 
 def _instrument(key: str) -> Instrument:
-    exchange, _, symbol = key.partition(":")
-    return instrument_by_symbol(exchange=exchange, tradingsymbol=symbol)
+    found = instruments_by_keys([key])
+    if key not in found:
+        raise InstrumentUnknown(f"no listed instrument {key}", field="instrument")
+    return found[key]
 
 
 def _instruments(keys: Sequence[str]) -> list[Instrument]:

@@ -1,15 +1,20 @@
 """The daily load of instruments."""
 
-from datetime import date, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.db import connection, connections
+from kiteconnect import KiteConnect
 
 from market_data.catalogue import SYNC_LOCK, SyncReport, sync
 from market_data.errors import DumpRefused, SyncRunning
-from market_data.models import Instrument, InstrumentChange
+from market_data.management.progress import Bar
+from market_data.models import Instrument, InstrumentChange, InstrumentSync
+from tests.kite.published import answer, needs_published
 from tests.market_data.factories import NOW, InstrumentFactory
 
 pytestmark = pytest.mark.django_db
@@ -28,8 +33,8 @@ def dump(*lines: str) -> bytes:
     return "\n".join((HEADER, *lines, "")).encode()
 
 
-def load(*lines: str, **options: bool) -> SyncReport:
-    return sync(dump=dump(*lines), now=NOW, **options)
+def load(*lines: str, allow_shrinking: bool = False) -> SyncReport:
+    return sync(dump=dump(*lines), now=NOW, allow_shrinking=allow_shrinking)
 
 
 def listed() -> set[str]:
@@ -164,8 +169,11 @@ def test_two_loads_do_not_run_at_once() -> None:
         other.close()
 
 
-def test_lines_may_come_one_by_one() -> None:
-    report = sync(dump=iter(dump(INFY, TCS).decode().splitlines(keepends=True)), now=NOW)
+def test_a_dump_may_be_an_open_file(tmp_path: Path) -> None:
+    (tmp_path / "dump.csv").write_bytes(dump(INFY, TCS))
+
+    with (tmp_path / "dump.csv").open("rb") as file:
+        report = sync(dump=file, now=NOW)
 
     assert report.new == 2
 
@@ -175,7 +183,102 @@ def test_the_command_loads_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
 
     call_command("sync_instruments", file=tmp_path / "dump.csv")
 
-    assert capsys.readouterr().out == "2 read: 2 new, 0 changed, 0 gone, 0 expired, 0 doubled\n"
+    told = "2 read: 2 new, 0 changed, 0 gone, 0 expired, 0 doubled; 0 new lots, 0 new tick sizes\n"
+    assert capsys.readouterr().out == told
+
+
+def test_every_load_leaves_a_report() -> None:
+    load(INFY, CALL)
+
+    load(CALL.replace(",65,", ",75,"), TCS, INFY.replace("0.05", "0.10"))
+
+    first, second = InstrumentSync.objects.order_by("pk")
+    assert (first.new, first.changed) == (2, 0)
+    assert (second.read, second.new, second.changed, second.lots, second.ticks) == (3, 1, 2, 1, 1)
+
+
+def test_a_refused_load_leaves_no_report() -> None:
+    with pytest.raises(DumpRefused):
+        load("not,a,line")
+
+    assert not InstrumentSync.objects.exists()
+
+
+def test_a_load_says_how_far_it_is() -> None:
+    heard: list[tuple[str, float]] = []
+
+    sync(dump=dump(INFY, TCS), now=NOW, told=lambda stage, share: heard.append((stage, share)))
+
+    assert heard == [("reading", 1.0), ("comparing", 0.0), ("writing", 0.0), ("writing", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("was", "became", "told"),
+    [
+        ("0.05,1,EQ", "NaN,1,EQ", "line 3, column tick_size: the cell was 'NaN'"),
+        ("0.05,1,EQ", "-1,1,EQ", "line 3, column tick_size: the cell was '-1'"),
+        ("2953217", "-1", "line 3, column instrument_token: the cell was '-1'"),
+        (",,0,", ",25-08-2026,0,", "line 3, column expiry: the cell was '25-08-2026'"),
+        (",,0,", ",05-08-2026,0,", "line 3, column expiry: the cell was '05-08-2026'"),
+        ("TCS,TCS", ",TCS", "line 3, column tradingsymbol: the cell is empty"),
+        ("TCS,TCS", '"TCS,TCS', "line 3"),
+        ("TCS,TCS", f"{'T' * 81},TCS", "too long"),
+    ],
+)
+def test_the_place_of_a_fault_is_named(was: str, became: str, told: str) -> None:
+    with pytest.raises(DumpRefused, match=re.escape(told)):
+        load(INFY, TCS.replace(was, became, 1))
+
+
+def test_columns_may_move_and_new_ones_come() -> None:
+    moved = dump(INFY, CALL).replace(b"\n", b",x\n").replace(b"exchange,x", b"exchange,isin,lot_size", 1)
+    names, first, second = moved.decode().splitlines()
+    wider = "\n".join((names, f"{first},9", f"{second},9", ""))
+
+    sync(dump=wider.encode(), now=NOW)
+
+    assert Instrument.objects.get(tradingsymbol="NIFTY26AUG25000CE").lot_size == 65
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read() -> None:
+    report = sync(dump=b"\xef\xbb\xbf" + dump(INFY, TCS).replace(b"\n", b"\r\n"), now=NOW)
+
+    assert report.new == 2
+
+
+@needs_published
+@pytest.mark.parametrize("name", ["instruments_all.csv", "instruments_nse.csv"])
+def test_a_published_dump_is_loaded_as_the_official_parser_reads_it(name: str) -> None:
+    published = answer(name)
+    official = {
+        (row["exchange"], row["tradingsymbol"]): (row["instrument_token"], row["lot_size"], row["strike"])
+        for row in KiteConnect("key")._parse_instruments(published)
+        if not row["expiry"] or row["expiry"] >= date(2015, 1, 1)
+    }
+
+    sync(dump=published, now=datetime(2015, 1, 1, tzinfo=UTC))
+
+    rows = Instrument.objects.values_list("exchange", "tradingsymbol", "instrument_token", "lot_size", "strike")
+    assert {(ex, symbol): (token, lot, float(strike)) for ex, symbol, token, lot, strike in rows} == official
+
+
+class Terminal(StringIO):
+    """A stream a person watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_taken_away() -> None:
+    terminal = Terminal()
+    bar = Bar(stream=terminal, title="load")
+
+    bar.show("reading", 0.5)
+    bar.show("reading", 0.5)
+    bar.close()
+
+    assert terminal.getvalue().count("50% reading") == 1
+    assert terminal.getvalue().endswith("\r")
 
 
 def test_an_instrument_that_comes_back_is_listed_again() -> None:

@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from market_data.batches import Batch, BatchKind
 from market_data.bus import AsyncBus
+from market_data.catalogue import sync
 from market_data.models import Candle, Instrument, Subscription
 from market_data.queries import search
 from tests.market_data.factories import NOW, InstrumentFactory, ticks
@@ -24,6 +25,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis")]
 @pytest.fixture
 def api() -> APIClient:
     return program("market:read", "market:write")
+
+
+CATALOGUE = b"""instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,\
+instrument_type,segment,exchange
+408065,1594,INFY,INFOSYS,0,,0,0.05,1,EQ,NSE,NSE
+2953217,11536,TCS,TCS,0,,0,0.05,1,EQ,NSE,NSE
+"""
 
 
 def program(*scopes: str) -> APIClient:
@@ -65,7 +73,18 @@ def test_a_prefix_finds_its_instruments(api: APIClient) -> None:
 
 @pytest.mark.usefixtures("chain")
 @pytest.mark.parametrize(
-    ("words", "count"), [("nifty", 12), ("NIFTY 25000", 4), ("nifty 25000 ce", 2), ("25aug", 0), ("nifty25aug 251", 2)]
+    ("words", "count"),
+    [
+        ("nifty", 12),
+        ("NIFTY 25000", 4),
+        ("nifty 25000 ce", 2),
+        ("25aug", 6),
+        ("nifty 25aug", 6),
+        ("nifty25aug 251", 2),
+        ("nifty25aug25100p", 1),
+        ("ce nifty", 6),
+        ("nifty gold", 0),
+    ],
 )
 def test_every_word_narrows_the_search(api: APIClient, words: str, count: int) -> None:
     assert len(found(api, q=words)) == count
@@ -225,7 +244,21 @@ def test_an_empty_or_endless_range_is_refused(api: APIClient, ends: tuple[str, s
     assert answer.status_code == 400
 
 
-def test_a_search_by_words_reads_the_index_of_words() -> None:
+def test_an_unchanged_catalogue_is_not_sent_again(api: APIClient) -> None:
+    sync(dump=CATALOGUE, now=NOW)
+    first = api.get("/api/v1/instruments", {"q": "infy"})
+
+    again = api.get("/api/v1/instruments", {"q": "infy"}, HTTP_IF_NONE_MATCH=first["ETag"])
+    other = api.get("/api/v1/instruments", {"q": "tcs"}, HTTP_IF_NONE_MATCH=first["ETag"])
+    sync(dump=CATALOGUE, now=NOW)
+    after = api.get("/api/v1/instruments", {"q": "infy"}, HTTP_IF_NONE_MATCH=first["ETag"])
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert (other.status_code, after.status_code) == (200, 200)
+
+
+@pytest.mark.parametrize(("words", "walks"), [("u17 1701", False), ("u", True), ("u ce", True)])
+def test_rare_words_read_their_index_and_common_ones_walk_in_order(words: str, walks: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO market_data_instrument (exchange, tradingsymbol, instrument_token, exchange_token, name, "
@@ -236,6 +269,7 @@ def test_a_search_by_words_reads_the_index_of_words() -> None:
         )
         cursor.execute("ANALYZE market_data_instrument")
 
-    plan = search(words="u17").order_by("exchange", "tradingsymbol")[:101].explain()
+    plan = search(words=words).order_by("exchange", "tradingsymbol")[:101].explain()
 
-    assert "Bitmap Index Scan on instrument_words" in plan
+    assert ("Sort" not in plan) is walks
+    assert ("Bitmap Index Scan on instrument_words" in plan) is not walks
