@@ -1,6 +1,7 @@
 """Registers the app and its check."""
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core.checks import Tags, register
 
 from accounts.vault import installed
@@ -13,5 +14,5 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the check of the key ring."""
-        register(installed.check, Tags.security, deploy=True)
+        """Register the check of the keys: in production before every command, elsewhere by `check --deploy`."""
+        register(installed.check, Tags.security, deploy=not settings.PRODUCTION)

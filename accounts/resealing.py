@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from django.db import transaction
@@ -12,7 +11,7 @@ from django.db.models import Q, QuerySet
 from accounts.audit import record
 from accounts.fields import sealed_fields
 from accounts.models import Credential
-from accounts.vault import installed, keyfile
+from accounts.vault import installed
 
 BATCH: Final = 50
 FIELDS: Final = tuple(sealed_fields(Credential))
@@ -28,22 +27,22 @@ def open_all() -> int:
     return sum(getattr(row, field.attname) is not None for row in _rows().iterator() for field in FIELDS)
 
 
-def begin(*, path: Path, actor: str, now: datetime) -> str:
+def begin(*, actor: str, now: datetime) -> str:
     """Return the key to move to: a new one, unless an earlier move has not ended."""
-    ring = keyfile.read_ring(path=path)
-    if keys_in_use().keys() - {ring.writing}:
-        return ring.writing
-    after = ring.with_new_key(now=now)
-    keyfile.write_ring(path=path, ring=after, replace_existing=True)
+    provider = installed.provider()
+    before = provider.writing_key_id()
+    if keys_in_use().keys() - {before}:
+        return before
+    after = provider.add_key(now=now)
     with transaction.atomic():
         record(
             actor=actor,
             action="accounts.key_ring.key_added",
-            subject=f"key:{after.writing}",
-            detail={"before": ring.writing},
+            subject=f"key:{after}",
+            detail={"before": before},
             now=now,
         )
-    return after.writing
+    return after
 
 
 def reseal(*, advance: Callable[[int], None]) -> int:
@@ -57,17 +56,14 @@ def reseal(*, advance: Callable[[int], None]) -> int:
     return len(behind)
 
 
-def drop_unused(*, path: Path, actor: str, now: datetime) -> list[str]:
-    """Take keys that no value needs out of the ring and return their ids; older backups need them."""
-    ring = keyfile.read_ring(path=path)
-    unused = sorted(ring.keys.keys() - keys_in_use().keys() - {ring.writing})
+def drop_unused(*, actor: str, now: datetime) -> list[str]:
+    """Take keys that no value needs out of the provider and return their ids; older backups need them."""
+    provider = installed.provider()
+    unused = sorted(set(provider.key_ids()) - keys_in_use().keys() - {provider.writing_key_id()})
     for key_id in unused:
-        ring = ring.without_key(key_id=key_id)
-    if unused:
-        keyfile.write_ring(path=path, ring=ring, replace_existing=True)
+        provider.drop_key(key_id=key_id)
         with transaction.atomic():
-            for key_id in unused:
-                record(actor=actor, action="accounts.key_ring.key_dropped", subject=f"key:{key_id}", now=now)
+            record(actor=actor, action="accounts.key_ring.key_dropped", subject=f"key:{key_id}", now=now)
     return unused
 
 

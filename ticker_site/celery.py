@@ -4,11 +4,22 @@ import os
 
 # The first to import Twisted chooses its reactor; Daphne must, before the broker's library does.
 import daphne.server  # noqa: F401
+from celery import bootsteps
 
+from accounts.vault import installed
 from accounts.worker import Worker
+
+
+class KeysFirst(bootsteps.Step):
+    """Ends a production worker at its start where it could open no secret."""
+
+    def __init__(self, parent: object, **_: object) -> None:
+        installed.require()
+
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ticker_site.settings")
 
 app = Worker("ticker_site")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(KeysFirst)

@@ -57,6 +57,20 @@ class KeyFileProvider:
         """Return the id of the key that new wrappings use."""
         return self.ring().writing
 
+    def key_ids(self) -> list[str]:
+        """Return the ids of every key of the ring, oldest first."""
+        return sorted(self.ring().keys)
+
+    def add_key(self, *, now: datetime) -> str:
+        """Write a ring that seals with a new key and still opens with the old ones."""
+        ring = self.ring().with_new_key(now=now)
+        write_ring(path=self._path, ring=ring, replace_existing=True)
+        return ring.writing
+
+    def drop_key(self, *, key_id: str) -> None:
+        """Write a ring without this key."""
+        write_ring(path=self._path, ring=self.ring().without_key(key_id=key_id), replace_existing=True)
+
     def wrap(self, *, data_key: bytes, key_id: str, context: Mapping[str, str]) -> bytes:
         """Return `data_key` wrapped under `key_id`."""
         nonce = os.urandom(NONCE_BYTES)

@@ -4,10 +4,8 @@ import getpass
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -20,7 +18,7 @@ BAR = 40
 class Command(BaseCommand):
     """Can be killed at any moment: every value opens before and after, and the next run goes on from there."""
 
-    help = "Add a key to the ring and seal every stored secret with it."
+    help = "Add a key and seal every stored secret with it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the ways to run it."""
@@ -30,7 +28,7 @@ class Command(BaseCommand):
         way.add_argument(
             "--drop-unused",
             action="store_true",
-            help="take keys no value needs out of the ring; backups made before need them",
+            help="take keys no value needs out of use; backups made before need them",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -48,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _rotate(self) -> None:
-        key = resealing.begin(path=Path(settings.VAULT_KEY_FILE), actor=_actor(), now=timezone.now())
+        key = resealing.begin(actor=_actor(), now=timezone.now())
         count = resealing.reseal(advance=self._bar(sum(resealing.keys_in_use().values())))
         self.stdout.write(f"{count} rows moved to key {key}.")
         self._verify()
@@ -58,7 +56,7 @@ class Command(BaseCommand):
         self._say_keys()
 
     def _drop(self) -> None:
-        dropped = resealing.drop_unused(path=Path(settings.VAULT_KEY_FILE), actor=_actor(), now=timezone.now())
+        dropped = resealing.drop_unused(actor=_actor(), now=timezone.now())
         self.stdout.write(f"Dropped: {', '.join(dropped) or 'none'}.")
 
     def _say_keys(self) -> None:
