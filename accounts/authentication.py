@@ -28,6 +28,8 @@ from accounts.audit import record
 from accounts.errors import Forbidden, NotAuthenticated
 from accounts.models import ApiKey, BrokerAccount, User
 from accounts.queries import EVERY_SCOPE, Principal, account_ids_of, principal_of, scopes_of
+from accounts.sign_ins import standing
+from accounts.tokens import authenticate_token, looks_like_a_token
 
 KEY = re.compile(r"tkr_live_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -40,10 +42,10 @@ UNKNOWN_DIGEST = bytes(hashlib.sha256().digest_size)
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """Authorization: Bearer tkr_live_…"""
+    """Authorization: Bearer tkr_live_…, or a token of the configured issuer."""
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
-        """Return the key's owner and principal; None lets the next class look."""
+        """Return the owner and principal; None lets the next class look."""
         header = request.headers.get("Authorization", "")
         if not header:
             return None
@@ -140,6 +142,8 @@ def _digest(text: str) -> bytes:
 
 def _by_header(header: str, *, now: datetime) -> tuple[User, Principal]:
     scheme, _, text = header.partition(" ")
+    if scheme.lower() == "bearer" and looks_like_a_token(text.strip()):
+        return authenticate_token(text.strip(), now=now)
     match = KEY.fullmatch(text.strip())
     if scheme.lower() != "bearer" or match is None:
         raise NotAuthenticated("the Authorization header was not 'Bearer tkr_live_…'")
@@ -211,6 +215,6 @@ def _by_cookie(header: str) -> Principal:
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(morsel.value)
     user = get_user(request)
-    if not isinstance(user, User):
+    if not isinstance(user, User) or standing(session=request.session, now=timezone.now()) is None:
         raise NotAuthenticated("the session has ended: sign in again")
     return principal_of(user)

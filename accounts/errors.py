@@ -25,6 +25,14 @@ class NotAuthenticated(PlatformError):
     status = 401
 
 
+class IssuerUnavailable(PlatformError):
+    """The external token issuer cannot be asked for its keys, so its tokens cannot be believed."""
+
+    code = "issuer_unavailable"
+    status = 503
+    retryable = True
+
+
 class Forbidden(PlatformError):
     """The caller is known and may not do this."""
 
@@ -114,6 +122,28 @@ class SelfApproval(PlatformError):
     """Who asks cannot approve."""
 
     code = "self_approval"
+    status = 403
+
+
+class SecondFactorWrong(PlatformError):
+    """The code is wrong, was used or has passed: enter the next one."""
+
+    code = "second_factor_wrong"
+    status = 403
+
+
+class SecondFactorLocked(PlatformError):
+    """Too many wrong codes: wait, or let a security officer reset the second factor."""
+
+    code = "second_factor_locked"
+    status = 429
+    retryable = True
+
+
+class StepUpNeeded(PlatformError):
+    """The deed asks who is there once more: confirm with a code or the password, then repeat it."""
+
+    code = "step_up_needed"
     status = 403
 
 

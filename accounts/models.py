@@ -251,3 +251,13 @@ class AuditLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.position}"
+
+
+class RevokedToken(models.Model):
+    """A token of the external issuer that was ended before its time; kept until it would have ended by itself."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"token:{self.digest[:16]}"

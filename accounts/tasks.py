@@ -8,6 +8,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import audit, credentials, health
+from accounts.models import RevokedToken
+from accounts.tokens import LEEWAY
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +23,9 @@ def restore_recovered(**_: object) -> None:
 @shared_task
 def expire_tokens(**_: object) -> None:
     """Forget tokens past their time."""
-    credentials.expire_tokens(now=timezone.now())
+    now = timezone.now()
+    credentials.expire_tokens(now=now)
+    RevokedToken.objects.filter(expires_at__lt=now - LEEWAY).delete()
 
 
 @shared_task

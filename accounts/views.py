@@ -41,6 +41,7 @@ from accounts.serializers import (
     StateSerializer,
 )
 from accounts.sessions import Sessions
+from accounts.tokens import revoke_token
 from kite.errors import KiteError, SessionExpired
 
 MAY_LOG_IN = "ops:write"
@@ -137,6 +138,7 @@ class CredentialsView(APIView):
     """POST /api/v1/accounts/{label}/credentials."""
 
     required_scopes = {"POST": "accounts:write"}
+    stepped_up = ("POST",)
 
     @extend_schema(operation_id="accounts_rotate", request=RotationSerializer, responses={201: AccountSerializer})
     def post(self, request: Request, label: str) -> Response:
@@ -167,6 +169,18 @@ class PrincipalView(APIView):
             "accounts": accounts,
         }
         return Response(PrincipalSerializer(document).data)
+
+
+class OwnTokenView(APIView):
+    """DELETE /api/v1/me/token."""
+
+    required_scopes = {"DELETE": "accounts:read"}
+
+    @extend_schema(operation_id="me_token_revoke", responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """End the issuer's token this request was sent with; it is refused from now on."""
+        revoke_token(request.headers.get("Authorization", "").partition(" ")[2].strip(), now=timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def at_the_desk(page: Page) -> Page:
