@@ -3,14 +3,17 @@
 import hmac
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import structlog
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils.decorators import method_decorator
-from django.views import View
-from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.models import BrokerAccount
 from accounts.queries import current_credential
@@ -23,24 +26,29 @@ log = structlog.get_logger(__name__)
 LONGEST_BODY = 64 * 1024
 
 
-@method_decorator(csrf_exempt, name="dispatch")
-class PostbackView(View):
+class PostbackView(APIView):
     """POST /api/v1/postbacks/kite/{label}.
 
     The checksum covers neither status nor quantities, so a captured postback could be altered: nothing of it is taken
     over, the books are read again instead.
     """
 
-    def post(self, request: HttpRequest, label: str) -> HttpResponse:
+    # The broker has no key of ours: its signature is the authentication.
+    authentication_classes: ClassVar[list[Any]] = []
+    permission_classes = [AllowAny]
+    throttle_classes: ClassVar[list[Any]] = []
+
+    @extend_schema(operation_id="postbacks_kite", request=OpenApiTypes.OBJECT, responses={200: None})
+    def post(self, request: Request, label: str) -> Response:
         """Answer 200 before anything is read from the broker, which waits two seconds at most."""
         try:
             account_id, order_id = _checked(label, request.body)
         except PostbackRefused as error:
             log.warning("orders.postback.refused", label=label, error=str(error))
-            return JsonResponse({"code": error.code, "detail": str(error)}, status=error.status)
+            raise
         log.info("orders.postback.heard", label=label, broker_order_id=order_id)
         knock(reconcile_account, account_id)
-        return HttpResponse(status=200)
+        return Response(status=status.HTTP_200_OK)
 
 
 def _checked(label: str, body: bytes) -> tuple[UUID, str]:

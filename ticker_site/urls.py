@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView
+
+from ticker_site.api_docs import DocsView, SchemaView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="desk")),
@@ -13,6 +14,7 @@ urlpatterns = [
     path("api/v1/", include("orders.urls")),
     path("api/v1/", include("greeks.urls")),
     path("api/v1/", include("portfolio.urls")),
-    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/schema", SchemaView.as_view(), name="schema"),
+    path("api/v1/docs", DocsView.as_view(), name="api-docs"),
     path("admin/", admin.site.urls),
 ]
