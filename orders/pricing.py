@@ -14,7 +14,6 @@ from kite.errors import Throttled
 from market_data.bus import sync_bus
 from market_data.errors import FeedDown
 from market_data.models import Instrument
-from market_data.queries import last_prices
 from orders.risk import MAX_PRICE_AGE_SECONDS
 
 TOPIC = "orders.quotes"
@@ -50,13 +49,15 @@ def last_price(*, instrument: Instrument, account_id: UUID, sessions: Sessions, 
 
 
 def _streamed(instrument: Instrument, *, now: datetime) -> Price | None:
-    token = instrument.instrument_token
+    at = now.timestamp()
     try:
-        prices = last_prices([token], now=now)
+        row = sync_bus().row_of(instrument.instrument_token, newer_than=at - MAX_PRICE_AGE_SECONDS)
     except FeedDown:
         return None
-    rupees, age = prices.get(token, (0.0, 0.0))
-    return _fresh(Price(Decimal(str(round(rupees, 4))), age))
+    if row is None:
+        return None
+    age = max(0.0, at - float(row["received_at"]))
+    return _fresh(Price(Decimal(str(round(float(row["last_price"]), 4))), age))
 
 
 def _quoted_before(instrument: Instrument, *, now: datetime) -> Price | None:

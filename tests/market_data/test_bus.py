@@ -190,3 +190,47 @@ def test_a_dead_bus_is_named() -> None:
 
     with pytest.raises(FeedDown):
         nowhere.latest()
+
+
+async def test_one_row_is_read_without_the_others(bus: AsyncBus, sync: SyncBus) -> None:
+    await bus.put_snapshot(batch({1: 10.0, 2: 20.0}, kind=BatchKind.SNAPSHOT, received_at=5.0))
+    await bus.put_snapshot(batch({3: 30.0}, shard=1, kind=BatchKind.SNAPSHOT, received_at=5.0))
+
+    prices = [row["last_price"] for token in (1, 2, 3) if (row := sync.row_of(token, newer_than=5.0)) is not None]
+
+    assert prices == [10.0, 20.0, 30.0]
+
+
+async def test_a_row_in_its_place_is_read_anew_each_time(bus: AsyncBus, sync: SyncBus) -> None:
+    await bus.put_snapshot(batch({1: 10.0, 2: 20.0}, kind=BatchKind.SNAPSHOT, received_at=5.0))
+    sync.row_of(2, newer_than=5.0)
+    await bus.put_snapshot(batch({1: 10.0, 2: 21.0}, kind=BatchKind.SNAPSHOT, received_at=6.0))
+
+    row = sync.row_of(2, newer_than=6.0)
+
+    assert row is not None
+    assert row["last_price"] == 21.0
+
+
+async def test_a_row_that_moved_is_never_taken_for_another(bus: AsyncBus, sync: SyncBus) -> None:
+    await bus.put_snapshot(batch({1: 10.0, 2: 20.0}, kind=BatchKind.SNAPSHOT, received_at=5.0))
+    sync.row_of(2, newer_than=5.0)
+    await bus.put_snapshot(batch({2: 21.0, 1: 11.0}, kind=BatchKind.SNAPSHOT, received_at=6.0))
+
+    row = sync.row_of(2, newer_than=6.0)
+
+    assert row is None or row["last_price"] == 21.0
+
+
+async def test_of_an_instrument_in_two_shards_the_row_received_last_is_read(bus: AsyncBus, sync: SyncBus) -> None:
+    await bus.put_snapshot(batch({1: 10.0}, kind=BatchKind.SNAPSHOT, received_at=5.0))
+    await bus.put_snapshot(batch({1: 11.0}, shard=1, kind=BatchKind.SNAPSHOT, received_at=6.0))
+
+    row = sync.row_of(1, newer_than=6.0)
+
+    assert row is not None
+    assert row["last_price"] == 11.0
+
+
+def test_an_instrument_without_a_tick_has_no_row(sync: SyncBus) -> None:
+    assert sync.row_of(1, newer_than=0.0) is None
