@@ -169,6 +169,12 @@ class KeyServiceDown(KeyRingError):
     retryable = True
 
 
+class DumpRefused(PlatformError):
+    """A dump of the former platform cannot be read as it was said to be; nothing was written."""
+
+    code = "dump_refused"
+
+
 class SealBroken(PlatformError):
     """A sealed value does not open here: it was changed, or moved from another row, field or installation."""
 
