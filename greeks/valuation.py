@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from greeks.conventions import IST, NSE_RATE, Forward, ForwardInputs, Future, Pa
 from greeks.kernel import Bits, Flag, Floats
 from greeks.layout import ChainSlot, FutureSlot, Layout
 from kite.wire import KIND_FULL, Rows
-from market_data.calendar import session_of
+from market_data.trading_days import read_calendar
 
 NAN: Final = float("nan")
 COPYABLE: Final = Flag.NO_TIME_VALUE | Flag.BELOW_INTRINSIC
@@ -95,10 +95,9 @@ def years_of(*, profile: Profile, exchange: str, expires_at: datetime, now: date
         return days if now < expires_at else 0.0
     if profile is not Profile.FWD_TRD:
         return conventions.calendar_years(now=now, expires_at=expires_at)
-    first, last = now.astimezone(IST).date(), expires_at.astimezone(IST).date()
-    days_left = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    found = [session_of(exchange=exchange, day=day, holidays=frozenset()) for day in days_left]
-    sessions = [session for session in found if session is not None]
+    calendar = read_calendar(since=now.astimezone(IST).date(), until=expires_at.astimezone(IST).date())
+    left = calendar.sessions_between(exchange=exchange, start=now, end=expires_at)
+    sessions = [(session.opens, session.closes) for session in left]
     return conventions.trading_years(now=now, expires_at=expires_at, sessions=sessions)
 
 

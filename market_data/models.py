@@ -2,11 +2,14 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Replace
+
+from market_data.calendar import EXCHANGES
 
 LISTED = Q(listed=True)
 # What a person types beside a symbol: NIFTY 25000 CE, NIFTY 26AUG, or a word of a company's name.
@@ -226,3 +229,40 @@ class Tick(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument_token} {self.received_at:%H:%M:%S.%f}"
+class MarketDay(models.Model):
+    """A day that is not as the week has it on some exchanges: shut, or open from `opens` to `closes`.
+
+    Several sessions are several rows; no closing time stands for the usual one. Only confirmed rows count.
+    """
+
+    class Source(models.TextChoices):
+        """Where the row came from; what an operator wrote wins over what was loaded."""
+
+        LIBRARY = "library"
+        CIRCULAR = "circular"
+        OPERATOR = "operator"
+
+    day = models.DateField()
+    name = models.CharField(max_length=120)
+    exchanges = ArrayField(models.CharField(max_length=10))
+    opens = models.TimeField(null=True, blank=True)
+    closes = models.TimeField(null=True, blank=True)
+    confirmed = models.BooleanField(default=True)
+    source = models.CharField(max_length=8, choices=Source, default=Source.OPERATOR)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(exchanges__contained_by=list(EXCHANGES), exchanges__len__gt=0),
+                name="market_day_exchanges_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(closes__isnull=True) | Q(opens__lt=F("closes")), name="market_day_opens_before_it_closes"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["day"], name="market_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.name}"
+
+

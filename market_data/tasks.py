@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.errors import LoginNeeded
 from accounts.queries import streaming_logins
 from accounts.worker import Worker
-from market_data import catalogue, partitions, subscriptions
+from market_data import catalogue, partitions, subscriptions, trading_days
 
 
 @shared_task(bind=True)
@@ -20,6 +20,12 @@ def sync_instruments(self: Task[..., Any], /, **_: object) -> None:
         raise LoginNeeded("no account is logged in: the instruments stay as they were")
     sessions = cast("Worker", self.app).sessions
     catalogue.sync(dump=sessions.client(logins[0]).instruments(), now=now)
+
+
+@shared_task
+def sync_calendar(**_: object) -> None:
+    """Load the odd trading days of this year and the next."""
+    trading_days.sync(now=timezone.now())
 
 
 @shared_task

@@ -14,8 +14,8 @@ from django.db.models import Count, Max
 
 from accounts.models import AuditEntry, TradingHalt
 from accounts.queries import Principal, open_halts
-from market_data import calendar
 from market_data.queries import listed
+from market_data.trading_days import read_calendar
 from ops import chains, feed, findings, flow, matrix, pulse, tiles
 from ops.state import Broker, Event, Halt, Instruments, Json, Market, State, Trading, to_json
 from orders.clock import trading_day
@@ -117,10 +117,11 @@ def trading_of(halts: Iterable[Halt]) -> Trading:
 
 def market_of(*, now: datetime) -> Market:
     """Return whether the exchange trades, and when that changes."""
-    session = calendar.session_of(exchange=EXCHANGE, day=trading_day(now), holidays=frozenset())
-    if session is not None and session[0] <= now < session[1]:
-        return Market(state="open", label=f"{EXCHANGE} open", change="closes in", changes_at=session[1])
-    opens = calendar.next_opening(exchange=EXCHANGE, after=now, holidays=frozenset())
+    calendar = read_calendar(since=trading_day(now))
+    session = calendar.session_at(exchange=EXCHANGE, at=now)
+    if session is not None:
+        return Market(state="open", label=f"{EXCHANGE} open", change="closes in", changes_at=session.closes)
+    opens = calendar.next_opening(exchange=EXCHANGE, after=now)
     return Market(state="closed", label=f"{EXCHANGE} closed", change="opens in", changes_at=opens)
 
 

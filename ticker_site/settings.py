@@ -218,6 +218,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "market_data.tasks.sync_instruments",
         "schedule": crontab(minute=30, hour=8),
     },
+    "sync the calendar": {
+        "task": "market_data.tasks.sync_calendar",
+        "schedule": crontab(minute=0, hour=6),
+    },
 }
 
 REST_FRAMEWORK = {

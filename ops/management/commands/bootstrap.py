@@ -16,6 +16,7 @@ from accounts.errors import PlatformError
 from accounts.models import BrokerAccount, User
 from accounts.sessions import Sessions
 from kite.errors import KiteError
+from market_data import trading_days
 from ops import bootstrap
 
 FIRST_NAME = "admin"
@@ -43,6 +44,9 @@ class Command(BaseCommand):
         """Run the steps in order and say how long each took."""
         try:
             admin = self._admin()
+            with self._step("trading days") as note:
+                done = trading_days.sync(now=timezone.now())
+                note.append(f"{done.added} added, {done.removed} removed, {done.kept} kept")
             account = self._exchange(credentials, admin) if credentials is not None else self._real_broker()
             with self._step("API key") as note:
                 path = secrets_dir / "bootstrap.json"
