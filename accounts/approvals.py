@@ -50,7 +50,7 @@ def request_approval(
     return asked
 
 
-def approve(*, approval_id: UUID, by: Principal, now: datetime) -> Approval:
+def approve(*, approval_id: UUID, by: Principal, comment: str = "", now: datetime) -> Approval:
     """Say yes to what another person asked for; raises SelfApproval, Forbidden or ApprovalUnknown."""
     _require_another_person(by)
     with transaction.atomic():
@@ -60,7 +60,7 @@ def approve(*, approval_id: UUID, by: Principal, now: datetime) -> Approval:
         if asked.approved_at is None:
             asked.approved_by_id, asked.approved_at = by.user_id, now
             asked.save(update_fields=["approved_by", "approved_at"])
-            _record(asked, "approved", actor=by.label, reason=asked.reason, now=now)
+            _record(asked, "approved", actor=by.label, reason=comment[:200] or asked.reason, now=now)
     return asked
 
 

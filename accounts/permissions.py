@@ -2,15 +2,22 @@
 
 from typing import Any
 
+from django.utils import timezone
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from accounts.errors import NotAuthenticated
+from accounts.gate import sign_in_of
 from accounts.queries import Principal
+from accounts.sign_ins import require_fresh
 
 
 class HasScope(BasePermission):
-    """Lets through principals that hold `view.required_scopes[method]`."""
+    """Lets through principals that hold `view.required_scopes[method]`.
+
+    People are asked once more who they are for the methods of `view.stepped_up`; a program has nobody to ask.
+    """
 
     code = "scope_missing"
 
@@ -28,7 +35,13 @@ class HasScope(BasePermission):
         if scope is None:
             return False
         self.message = f"the scope {scope} is missing"
-        return principal.may(scope)
+        if not principal.may(scope):
+            return False
+        if request.method in getattr(view, "stepped_up", ()) and isinstance(
+            request.successful_authenticator, SessionAuthentication
+        ):
+            require_fresh(sign_in_of(request._request), now=timezone.now())  # noqa: SLF001 (DRF's own way to it)
+        return True
 
 
 def scope_of(view: Any, method: str) -> str | None:

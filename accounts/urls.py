@@ -2,15 +2,20 @@
 
 from django.urls import path
 
-from accounts import views
+from accounts import sign_in_views, views
 
 urlpatterns = [
     path("api/v1/me", views.PrincipalView.as_view(), name="me"),
+    path("api/v1/me/token", views.OwnTokenView.as_view(), name="own-token"),
     path("api/v1/accounts", views.AccountListView.as_view(), name="accounts"),
     path("api/v1/accounts/<slug:label>", views.AccountView.as_view(), name="account"),
     path("api/v1/accounts/<slug:label>/credentials", views.CredentialsView.as_view(), name="account-credentials"),
     path("api/v1/accounts/<slug:label>/state", views.AccountStateView.as_view(), name="account-state"),
     path("api/v1/accounts/<slug:label>/probe", views.ProbeView.as_view(), name="account-probe"),
+    path("admin/login/", sign_in_views.sign_in, name="sign-in"),
+    path("admin/logout/", sign_in_views.sign_out, name="sign-out"),
+    path("admin/second-factor/", sign_in_views.give_second_factor, name="second-factor"),
+    path("admin/confirm/", sign_in_views.confirm, name="confirm"),
     path("accounts/kite/login/<slug:label>/", views.begin_login, name="kite-login"),
     path("accounts/kite/callback", views.finish_login, name="kite-callback"),
 ]

@@ -22,6 +22,7 @@ from redis import Redis  # noqa: E402
 from redis.backoff import NoBackoff  # noqa: E402
 from redis.retry import Retry  # noqa: E402
 
+from tests.panel_client import PanelClient  # noqa: E402
 from tests.sandbox_server import sandbox, sandbox_server  # noqa: E402, F401
 
 FAST_HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
@@ -59,6 +60,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def fast_passwords() -> None:
     """Hash passwords quickly: their strength is not what a test is about."""
     django_settings.PASSWORD_HASHERS = [FAST_HASHER]
+
+
+@pytest.fixture
+def client() -> PanelClient:
+    """Return a browser; who signs in with it has given a second factor."""
+    return PanelClient()
 
 
 @pytest.fixture

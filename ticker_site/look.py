@@ -23,6 +23,7 @@ TEAL = {
 SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "Operations": (
         ("Desk", "monitoring", "desk"),
+        ("Approvals", "how_to_reg", "admin:accounts_approval_changelist"),
         ("Trading halts", "front_hand", "admin:accounts_tradinghalt_changelist"),
         ("Audit trail", "history", "admin:accounts_auditentry_changelist"),
         ("Periodic tasks", "schedule", "admin:django_celery_beat_periodictask_changelist"),
@@ -33,6 +34,9 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("Credentials", "key", "admin:accounts_credential_changelist"),
         ("Users", "person", "admin:accounts_user_changelist"),
         ("API keys", "vpn_key", "admin:accounts_apikey_changelist"),
+        ("Sign-ins", "devices", "admin:accounts_signin_changelist"),
+        ("Second factors", "phonelink_lock", "admin:accounts_secondfactor_changelist"),
+        ("Wrong passwords", "lock", "admin:axes_accessattempt_changelist"),
     ),
     "Orders": (
         ("Orders", "receipt_long", "admin:orders_order_changelist"),

@@ -66,8 +66,10 @@ INSTALLED_APPS = [
     "channels",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_celery_beat",
     "django_structlog",
+    "axes",
     "accounts",
     "market_data",
     "orders",
@@ -84,10 +86,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.gate.SignInGate",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "accounts.middleware.KiteSessionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "ticker_site.urls"
@@ -214,13 +218,13 @@ CELERY_BEAT_SCHEDULE = {
         "task": "market_data.tasks.maintain_partitions",
         "schedule": crontab(minute=10, hour="0,12"),
     },
-    "sync instruments": {
-        "task": "market_data.tasks.sync_instruments",
-        "schedule": crontab(minute=30, hour=8),
-    },
     "sync the calendar": {
         "task": "market_data.tasks.sync_calendar",
         "schedule": crontab(minute=0, hour=6),
+    },
+    "sync instruments": {
+        "task": "market_data.tasks.sync_instruments",
+        "schedule": crontab(minute=30, hour=8),
     },
 }
 
@@ -237,6 +241,17 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "ticker_site.exceptions.problem",
     "COERCE_DECIMAL_TO_STRING": False,
 }
+# Tokens of an external issuer; without an issuer there are none.
+JWT_ISSUER = env.str("JWT_ISSUER", "")
+JWT_AUDIENCE = env.str("JWT_AUDIENCE", "ticker-site")
+JWT_KEYS_URL = env.str("JWT_KEYS_URL", "")
+JWT_ALGORITHM = env.str("JWT_ALGORITHM", "RS256")
+JWT_CA_FILE = env.str("JWT_CA_FILE", "")
+if JWT_ALGORITHM not in {"RS256", "ES256"}:
+    raise ImproperlyConfigured(f"JWT_ALGORITHM was {JWT_ALGORITHM}, not RS256 or ES256")
+if JWT_ISSUER and not JWT_KEYS_URL.startswith("https://"):
+    raise ImproperlyConfigured("JWT_KEYS_URL: give the https address of the issuer's key set, or unset JWT_ISSUER")
+
 # Requests of one key or one person: sustained a second, and at once after a pause.
 REQUEST_RATES = {
     "read": Allowance(env.float("API_READS_PER_SECOND", 100.0), env.int("API_READS_AT_ONCE", 200)),
@@ -248,6 +263,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {"ProductEnum": "kite.types.Product"},
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "displayRequestDuration": True},
 }
 
 LANGUAGE_CODE = "en-in"
@@ -269,6 +288,21 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+# Wrong passwords lock a name at an address, and an address over all names. API keys, the command line and whoever is
+# signed in already are not asked, so that nobody can lock the halt away.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ACCESS_FAILURE_LOG = True
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_LOCKOUT_CALLABLE = "accounts.sign_in_views.locked_out"
+AXES_VERBOSE = False
+# Who signed in and when it ended stands in accounts.SignIn.
+AXES_DISABLE_ACCESS_LOG = True
+SIGN_IN_FAILURES_PER_ADDRESS = 30
+
 HTTPS = PUBLIC_URL.startswith("https://")
 SECURE_SSL_REDIRECT = HTTPS and env.bool("SECURE_SSL_REDIRECT", True)
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -277,9 +311,11 @@ SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "sessionid"
 SESSION_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrftoken"
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024

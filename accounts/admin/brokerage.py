@@ -128,6 +128,7 @@ class BrokerAccountAdmin(ScopedAdmin):
             "key a live session goes on; with another one, log in afterwards.",
             done="{} has a new credential.",
             act=lambda row, **values: credentials.rotate(account_id=row.pk, **values),
+            stepped_up=True,
             form=RotationForm,
         )
         return self.perform(request, object_id, deed)
@@ -177,6 +178,7 @@ class BrokerAccountAdmin(ScopedAdmin):
             "nothing until new ones are rotated in.",
             done="The credential of {} is revoked.",
             act=lambda row, **values: credentials.revoke(account_id=row.pk, **values),
+            stepped_up=True,
             variant="danger",
         )
         return self.perform(request, object_id, deed)

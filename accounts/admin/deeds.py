@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -15,9 +16,12 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from accounts.approvals import MAY_APPROVE
 from accounts.errors import PlatformError
+from accounts.gate import sign_in_of
 from accounts.models import User
 from accounts.queries import Principal, principal_of
+from accounts.sign_ins import is_fresh
 from kite.errors import KiteError
 
 
@@ -37,6 +41,9 @@ class Deed:
     act: Callable[..., object]
     form: type[forms.Form] = ReasonForm
     variant: str = "primary"
+    stepped_up: bool = False
+    # A deed that removes its row leads back to the list.
+    after: str = "row"
 
 
 class ScopedAdmin(ModelAdmin):
@@ -68,18 +75,24 @@ class ScopedAdmin(ModelAdmin):
         """Say whether the caller may change secrets."""
         return may(request, "accounts:write")
 
+    def has_approve_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Say whether the caller may approve what others ask for."""
+        return may(request, MAY_APPROVE)
+
     def has_operate_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Say whether the caller may run the desk."""
         return may(request, "ops:write")
 
     def perform(self, request: HttpRequest, object_id: str, deed: Deed) -> HttpResponse:
-        """Ask for the deed's form, then do it."""
+        """Ask for the deed's form, then do it; a dangerous one first asks once more who is there."""
+        if deed.stepped_up and not is_fresh(sign_in_of(request), now=timezone.now()):
+            return confirm_first(request)
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
         form = deed.form(request.POST or None)
         if request.method == "POST" and form.is_valid() and self._done(request, row, form, deed):
-            return redirect(self._page_of(row))
+            return redirect(self._page_of(row) if deed.after == "row" else self._list())
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -100,8 +113,16 @@ class ScopedAdmin(ModelAdmin):
         messages.success(request, deed.done.format(row))
         return True
 
+    def _list(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
     def _page_of(self, row: Model) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
+
+
+def confirm_first(request: HttpRequest) -> HttpResponse:
+    """Send the person to prove who they are, and back."""
+    return redirect(f"{reverse('confirm')}?{urlencode({'next': request.get_full_path()})}")
 
 
 def person(request: HttpRequest) -> Principal:

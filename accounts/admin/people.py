@@ -14,10 +14,15 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.admin.deeds import Deed, ScopedAdmin, person
+from accounts import second_factor
+from accounts.admin.deeds import Deed, ScopedAdmin, confirm_first, person
 from accounts.audit import record
 from accounts.authentication import revoke_api_key
+from accounts.gate import sign_in_of
 from accounts.models import ApiKey, User
+from accounts.sign_ins import end_all, end_every, is_fresh
+
+RIGHTS = frozenset({"role", "every_account", "accounts", "is_active", "is_staff", "is_superuser", "groups"})
 
 
 @admin.register(ApiKey)
@@ -27,6 +32,7 @@ class ApiKeyAdmin(ScopedAdmin):
     list_display = ("name", "prefix", "user", "shown_scopes", "expires_at", "revoked_at", "last_used_at")
     list_filter = ("user", "expires_at", "revoked_at")
     list_select_related = ("user",)
+    date_hierarchy = "created_at"
     search_fields = ("name", "prefix", "user__username")
     ordering = ("-created_at",)
     fields = (
@@ -53,18 +59,20 @@ class ApiKeyAdmin(ScopedAdmin):
             explanation="The next request with it is refused.",
             done="{} is revoked.",
             act=lambda row, **values: revoke_api_key(prefix=row.prefix, **values),
+            stepped_up=True,
             variant="danger",
         )
         return self.perform(request, object_id, deed)
 
 
 @admin.register(User)
-class UserAdmin(BaseUserAdmin[User], ModelAdmin):
-    """People and programs, their role and their accounts."""
+class UserAdmin(BaseUserAdmin[User], ScopedAdmin):  # type: ignore[misc] # the stubs name a parameter otherwise
+    """People and programs, their role and their accounts; only who holds every right changes them."""
 
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    view_scope = "accounts:write"
     list_display = ("username", "role", "every_account", "is_staff", "is_superuser", "is_active", "last_login")
     list_filter = ("role", "is_staff", "is_superuser", "is_active")
     filter_horizontal = ("accounts",)
@@ -75,14 +83,28 @@ class UserAdmin(BaseUserAdmin[User], ModelAdmin):
         ("Dates", {"fields": (("last_login", "date_joined"),)}),
     )
     readonly_fields = ("last_login", "date_joined")
+    search_fields = ("username", "first_name", "last_name", "email")
+    ordering = ("username",)
+    date_hierarchy = "date_joined"
+    actions_detail = ("reset_second_factor", "end_sessions")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Say whether the caller may bring people in."""
+        return isinstance(request.user, User) and request.user.has_perm("accounts.add_user")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Say whether the caller may change rights."""
+        return isinstance(request.user, User) and request.user.has_perm("accounts.change_user")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """People who did something stay on record: make them inactive instead."""
         return False
 
     def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm[Any], change: bool) -> None:  # noqa: FBT001
-        """Keep the change of rights and who made it together."""
+        """Keep the change of rights and who made it together; whoever has other rights now signs in anew."""
         super().save_model(request, obj, form, change)
+        if RIGHTS & set(form.changed_data):
+            end_all(user=obj, why="rights were changed", now=timezone.now())
         shown = set(form.changed_data) - {"password", "password1", "password2"}
         record(
             actor=person(request).label,
@@ -92,6 +114,44 @@ class UserAdmin(BaseUserAdmin[User], ModelAdmin):
             now=timezone.now(),
         )
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Ask once more who is there before rights are changed."""
+        if request.method == "POST" and not is_fresh(sign_in_of(request), now=timezone.now()):
+            return confirm_first(request)
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    @action(description="Reset second factor", icon="phonelink_erase", url_path="reset", permissions=["rotate"])
+    def reset_second_factor(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Forget the person's app."""
+        deed = Deed(
+            title="Reset the second factor of",
+            explanation="The app and the recovery codes are forgotten and every session ends. The next sign-in "
+            "sets up a new app: make sure that it is the person who asks.",
+            done="{} sets up a second factor at the next sign-in.",
+            act=lambda row, **values: second_factor.reset(user=row, **values),
+            variant="danger",
+            stepped_up=True,
+        )
+        return self.perform(request, object_id, deed)
+
+    @action(description="End sessions", icon="logout", url_path="end-sessions", permissions=["rotate"])
+    def end_sessions(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Sign the person out everywhere."""
+        deed = Deed(
+            title="End every session of",
+            explanation="The next request of each browser is nobody's. Keys of programs go on.",
+            done="{} is signed out everywhere.",
+            act=lambda row, **values: end_every(user=row, **values),
+            variant="danger",
+        )
+        return self.perform(request, object_id, deed)
+
 
 admin.site.unregister(Group)
 
@@ -99,3 +159,5 @@ admin.site.unregister(Group)
 @admin.register(Group)
 class GroupAdmin(BaseGroupAdmin, ModelAdmin):
     """Django's groups, for permissions outside of the roles."""
+
+    list_filter = ("permissions__content_type__app_label",)

@@ -26,6 +26,8 @@ def welcome(*, environment: Mapping[str, str], bootstrap: Bootstrap, sandboxed: 
     return f"""
   Panel      {url}/admin/desk/
   Sign in    {bootstrap.admin_user} / {environment["ADMIN_PASSWORD"]}
+             The first sign-in shows a picture for an authenticator app. Without one, a code for one sign-in:
+             {shlex.quote(sys.executable)} manage.py one_time_code {bootstrap.admin_user} --reason "no app"
   API key    {bootstrap.api_key}
 
   {"A first order" if sandboxed else "A first order, in the real market and for real money"}:

@@ -94,7 +94,7 @@ def test_the_list_costs_the_same_queries_for_one_account_and_for_ten(
 ) -> None:
     CredentialFactory.create_batch(10, live=True)
 
-    with django_assert_num_queries(4):  # session, user, accounts, credentials
+    with django_assert_num_queries(5):  # session, sign-in, user, accounts, credentials
         answer = administrator.get("/api/v1/accounts")
 
     assert len(answer.json()["results"]) == 10

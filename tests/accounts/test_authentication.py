@@ -25,6 +25,7 @@ from accounts.models import ApiKey, AuditEntry, BrokerAccount, User
 from accounts.permissions import HasScope
 from accounts.queries import EVERY_SCOPE, ROLE_SCOPES, Principal, principal_of
 from tests.factories import BrokerAccountFactory, UserFactory, principal
+from tests.panel_client import PanelClient
 
 pytestmark = pytest.mark.django_db
 
@@ -252,7 +253,7 @@ def test_a_superuser_has_every_scope_and_every_account() -> None:
 
 
 def test_a_write_by_session_needs_the_csrf_token() -> None:
-    client = Client(enforce_csrf_checks=True)
+    client = PanelClient(enforce_csrf_checks=True)
     client.force_login(UserFactory(administrator=True))
     BrokerAccountFactory(label="asha")
 
@@ -298,7 +299,7 @@ def scope_of(headers: dict[str, str]) -> dict[str, Any]:
 
 
 def signed_in(user: User) -> str:
-    client = Client()
+    client = PanelClient()
     client.force_login(user)
     return f"other=1; sessionid={client.cookies['sessionid'].value}"
 

@@ -15,6 +15,8 @@ ENTRIES = [page for entries in SECTIONS.values() for _, _, page in entries]
 HIDDEN = {"auth.group", "django_celery_beat.intervalschedule", "django_celery_beat.crontabschedule"} | {
     "django_celery_beat.solarschedule",
     "django_celery_beat.clockedschedule",
+    "accounts.recoverycode",
+    "axes.accessfailurelog",
 }
 
 

@@ -10,6 +10,7 @@ from accounts.models import BrokerAccount, TradingHalt, User
 from accounts.queries import open_halts
 from tests.factories import BrokerAccountFactory, CredentialFactory, UserFactory
 from tests.orders.factories import OrderFactory
+from tests.panel_client import PanelClient
 
 PAGE, STATE, VERBS = "/admin/desk/", "/admin/desk/state", "/admin/desk/verbs/"
 pytestmark = pytest.mark.usefixtures("clean_redis")
@@ -202,7 +203,7 @@ def test_a_verb_without_a_reason_is_refused(desk: Client) -> None:
 
 
 def test_a_verb_needs_the_csrf_token(operator: User) -> None:
-    strict = Client(enforce_csrf_checks=True)
+    strict = PanelClient(enforce_csrf_checks=True)
     strict.force_login(operator)
 
     assert strict.post(f"{VERBS}halt", {"reason": "runaway"}).status_code == 403

@@ -28,6 +28,10 @@ def test_it_says_where_the_panel_is_and_how_to_sign_in(screen: str) -> None:
     assert "admin / open-sesame" in screen
 
 
+def test_it_says_how_to_sign_in_without_an_app(screen: str) -> None:
+    assert words(screen, f"{sys.executable} manage.py")[2:] == ["one_time_code", "admin", "--reason", "no app"]
+
+
 def test_the_order_is_a_whole_request(screen: str) -> None:
     call = words(screen, "curl ")
 
@@ -40,7 +44,7 @@ def test_the_order_is_a_whole_request(screen: str) -> None:
 
 
 def test_the_stream_is_one_line_of_python(screen: str) -> None:
-    source = words(screen, f"{sys.executable} ")[2]
+    source = words(screen, f"{sys.executable} -c ")[2]
 
     compile(source, "stream", "exec")
     assert "wss://desk.example/ws/v1/ticks" in source

@@ -14,13 +14,14 @@ from orders.models import OrderCommand, RiskLimit
 from orders.states import State
 from tests.factories import UserFactory
 from tests.orders.conftest import Desk
+from tests.panel_client import PanelClient
 from tests.sandbox_server import wait_for
 
 
 @pytest.fixture
 def staff(desk: Desk) -> Client:
     """Return the browser of an administrator."""
-    client = Client()
+    client = PanelClient()
     client.force_login(UserFactory(administrator=True, is_staff=True))
     return client
 
@@ -69,7 +70,7 @@ def test_an_order_past_cancelling_is_named(desk: Desk, staff: Client) -> None:
 
 def test_a_viewer_sees_and_does_nothing(desk: Desk) -> None:
     order = desk.patient()
-    client = Client()
+    client = PanelClient()
     client.force_login(UserFactory(role=User.Role.VIEWER, every_account=True, is_staff=True))
 
     act(client, "cancel_orders", order)
@@ -88,7 +89,7 @@ def test_a_bound_is_set_with_an_audit_entry(desk: Desk, staff: Client) -> None:
 
 
 def test_who_trades_does_not_set_bounds(desk: Desk) -> None:
-    client = Client()
+    client = PanelClient()
     client.force_login(UserFactory(role=User.Role.TRADER, every_account=True, is_staff=True))
 
     answer = client.post(reverse("admin:orders_risklimit_add"), {"max_order_notional": "1"})
