@@ -30,6 +30,8 @@ PLAN_SECONDS: Final = 1.0
 REPORT_SECONDS: Final = 1.0
 HANDOVER_SECONDS: Final = 1.0
 REPLACEMENT_SECONDS: Final = 3.0
+RENEWAL_SECONDS: Final = 0.6
+RENEWAL_LOOKS: Final = 4
 
 OrderUpdate = Callable[[str, Mapping[str, object]], None]
 T = TypeVar("T")
@@ -58,7 +60,7 @@ class Feed:
         self._retiring: list[tuple[float, Line, Line | None]] = []
         self._paces: dict[str, Pace] = defaultdict(Pace)
         self._incidents: asyncio.Queue[tuple[Line, ConnectionState]] = asyncio.Queue()
-        self._verifying: set[asyncio.Task[None]] = set()
+        self._mending: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._outbox = Outbox(bus=bus)
         self._gaps = Gaps()
@@ -189,7 +191,7 @@ class Feed:
 
     async def _close_everything(self) -> None:
         lines = [line for lines in self._lines.values() for line in lines] + [line for _, line, _ in self._retiring]
-        for task in self._verifying:
+        for task in self._mending:
             task.cancel()
         await asyncio.gather(*(line.close() for line in lines))
         await self._in_database(self._ledger.close)
@@ -226,27 +228,36 @@ class Feed:
             line, state = await self._incidents.get()
             if line not in self._lines.get(line.login.account_id, []):
                 continue
-            try:
-                await self._report_loss(line, state)
-            except LedgerUnreachable as error:
-                log.warning("market_data.feed.loss_unreported", account=line.label, reason=str(error))
-            self._wake.set()
+            self._gaps.note_loss(
+                label=line.label, cause=state.cause, since=line.last_frame_at, tokens=frozenset(line.wanted)
+            )
+            self._mending.add(task := asyncio.create_task(self._report_loss(line, state)))
+            task.add_done_callback(self._mending.discard)
 
     async def _report_loss(self, line: Line, state: ConnectionState) -> None:
-        """Move its instruments at once where there is room; whether the token is dead is asked afterwards."""
-        login, cause = line.login, state.cause
-        if self._plan.can_spare_an_account():
-            await self._in_database(partial(self._ledger.degrade, account_id=login.account_id, reason=cause))
-        self._verifying.add(task := asyncio.create_task(self._verify(login)))
-        task.add_done_callback(self._verifying.discard)
-        self._gaps.note_loss(label=line.label, cause=cause, since=line.last_frame_at, tokens=frozenset(line.wanted))
-
-    async def _verify(self, login: Login) -> None:
+        """Move its instruments where there is room; whether the token is dead is asked afterwards."""
+        login = line.login
         try:
+            if await self._was_renewed(login):
+                log.info("market_data.feed.login_renewed", account=line.label)
+                return
+            if self._plan.can_spare_an_account():
+                await self._in_database(partial(self._ledger.degrade, account_id=login.account_id, reason=state.cause))
+            self._wake.set()
             await asyncio.to_thread(self._ledger.verify, login)
-        except LedgerUnreachable as error:
-            log.warning("market_data.feed.unverified", account_id=login.account_id, reason=str(error))
-        self._wake.set()
+        except (LedgerUnreachable, ShardTaken) as error:
+            log.warning("market_data.feed.loss_unreported", account=line.label, reason=str(error))
+        finally:
+            self._wake.set()
+
+    async def _was_renewed(self, login: Login) -> bool:
+        """The broker ends the old token's sockets a moment before the new token is ours: nothing is wrong then."""
+        for _ in range(RENEWAL_LOOKS):
+            seat = (await self._in_database(self._ledger.plan)).seats.get(login.account_id)
+            if seat is None or seat.login != login:
+                return seat is not None
+            await asyncio.sleep(RENEWAL_SECONDS / RENEWAL_LOOKS)
+        return False
 
     # To the bus.
 

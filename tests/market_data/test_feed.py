@@ -12,9 +12,9 @@ import pytest
 from django.conf import LazySettings, settings
 from redis import Redis
 
-from accounts.credentials import rotate
+from accounts.credentials import complete_login, rotate
 from accounts.health import cordon, uncordon
-from accounts.models import BrokerAccount, Credential
+from accounts.models import AuditEntry, BrokerAccount, Credential
 from accounts.queries import login_for
 from accounts.sessions import Sessions
 from kite.types import Exchange, Login, Mode, OrderRequest, OrderType, Product, TransactionType, Variety
@@ -247,6 +247,22 @@ def test_a_new_login_replaces_the_socket_without_losing_a_subscription(
     wait_for(lambda: floor.tokens() == held and floor.all_tick_after(rotated_at + 1, tokens), seconds=8)
     assert floor.streamed() == tokens
     assert not FeedGap.objects.exists()
+
+
+def test_a_login_of_a_live_account_does_not_degrade_it(
+    floor: Floor, wanted: list[Instrument], feed: RunningFeed
+) -> None:
+    account, held = floor.accounts[0], floor.tokens()
+
+    complete_login(account_id=account.pk, request_token=floor.exchange.login(0), actor="test", now=datetime.now(UTC))
+    logged_in_at = datetime.now(UTC).timestamp()
+
+    tokens = {row.instrument_token for row in wanted}
+    wait_for(lambda: floor.tokens() == held and floor.all_tick_after(logged_in_at + 1, tokens), seconds=10)
+    assert floor.streamed() == tokens
+    assert not AuditEntry.objects.filter(action="accounts.account.degraded").exists()
+    account.refresh_from_db()
+    assert (account.state, account.recovers_at) == (BrokerAccount.State.ACTIVE, None)
 
 
 def test_a_dead_token_is_forgotten_and_its_instruments_move(
