@@ -21,8 +21,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.authentication import authenticate_socket
 from accounts.errors import Forbidden, PlatformError
+from accounts.gate import sign_in_of
 from accounts.models import User
 from accounts.queries import Principal, principal_of
+from accounts.sign_ins import require_fresh
 from ops import status, verbs
 from ops.state import Json, difference
 
@@ -109,6 +111,8 @@ def verb(request: HttpRequest, *, principal: Principal, name: str) -> HttpRespon
     now = timezone.now()
     if request.method == "GET":
         return answer(verbs.preview(name=name, target=request.GET.get("target", ""), principal=principal, now=now))
+    if verbs.is_stepped_up(name=name):
+        require_fresh(sign_in_of(request), now=now)
     form = {key: value for key, value in request.POST.items() if isinstance(value, str)}
     done = verbs.perform(name=name, form=form, principal=principal, now=now)
     return answer({"done": done})

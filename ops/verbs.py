@@ -66,16 +66,25 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """How a verb is shown and how it is done; `done` is the sentence the operator reads afterwards."""
+    """How a verb is shown and how it is done, which answers the sentence the operator reads afterwards.
+
+    Before a stepped-up verb the operator proves once more who he is; stopping never asks.
+    """
 
     show: Callable[[str, datetime], Preview]
     do: Callable[[str, Form, str, datetime], str]
+    stepped_up: bool = False
 
 
 def preview(*, name: str, target: str, principal: Principal, now: datetime) -> Json:
     """Return what the verb would touch; changes nothing."""
     _check_target(target, principal)
     return to_json(_verb(name).show(target, now))
+
+
+def is_stepped_up(*, name: str) -> bool:
+    """Say whether the verb wants a fresh proof of who is there."""
+    return _verb(name).stepped_up
 
 
 def perform(*, name: str, form: Form, principal: Principal, now: datetime) -> str:
@@ -198,7 +207,7 @@ def _choice(name: str, label: str, options: Mapping[str, str]) -> Choice:
 
 VERBS: Mapping[str, Verb] = {
     "halt": Verb(_show_halt, _do_halt),
-    "resume": Verb(_show_resume, _do_resume),
+    "resume": Verb(_show_resume, _do_resume, stepped_up=True),
     "fail_over": Verb(_show_fail_over, _do_fail_over),
     "restore": Verb(_show_restore, _do_restore),
 }

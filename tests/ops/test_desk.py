@@ -269,3 +269,14 @@ def test_the_web_process_says_that_it_lives_without_asking_anybody(client: Clien
 
 def test_the_web_process_is_ready_when_database_and_redis_answer(client: Client, db: None) -> None:
     assert client.get("/readyz").json() == {"status": "ready", "database": True, "redis": True}
+
+
+def test_a_release_wants_a_fresh_proof_of_who_is_there_and_a_halt_does_not(desk: PanelClient) -> None:
+    desk.grow_stale()
+
+    halted = desk.post(f"{VERBS}halt", {"reason": "runaway"})
+    released = desk.post(f"{VERBS}resume", {"reason": "over"})
+
+    assert halted.status_code == 200
+    assert (released.status_code, released.json()["code"]) == (403, "step_up_needed")
+    assert len(open_halts()) == 1

@@ -52,7 +52,7 @@ function draw(state, before) {
   $("snapshot-age").replaceChildren(ageOf(state.at, { old: 3, dead: 10 }));
 }
 
-const verbs = new Verbs({ url: page.verbs, word: sayWord });
+const verbs = new Verbs({ url: page.verbs, confirmUrl: page.confirm, word: sayWord });
 verbs.start();
 holdToArm(kill, () => verbs.ask(kill.dataset.deed));
 

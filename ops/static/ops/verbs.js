@@ -3,14 +3,18 @@
 import { h, setText } from "./dom.js";
 
 const HOLD_MILLISECONDS = 1000;
+// Six digits of an app, or a recovery code; anything else is a password.
+const CODE = /^(\d{3} ?\d{3}|([a-z2-7]{4}-){3}[a-z2-7]{4})$/i;
 const $ = (id) => document.getElementById(id);
 
 export class Verbs {
   #verb = null;
   #target = "";
+  // Whether the next confirmation asks a second person instead of doing it.
+  #asking = false;
 
-  constructor({ url, word }) {
-    Object.assign(this, { url, word });
+  constructor({ url, confirmUrl, word }) {
+    Object.assign(this, { url, confirmUrl, word });
   }
 
   start() {
@@ -42,6 +46,8 @@ export class Verbs {
     $("verb-confirm").classList.toggle("is-mild", preview.mild);
     $("verb-confirm").disabled = false;
     $("verb-reason").value = "";
+    this.#asking = false;
+    this.#wantProof(false);
     setText($("verb-error"), "");
     $("verb").showModal();
     $("verb-reason").focus();
@@ -50,20 +56,51 @@ export class Verbs {
   async #confirm() {
     const form = new FormData($("verb-form"));
     form.set("target", this.#target);
+    if (this.#asking) form.set("ask", "1");
     $("verb-confirm").disabled = true;
-    const answer = await this.#call("POST", form);
+    const proof = await this.#prove();
+    const answer = proof.ok ? await this.#call("POST", form) : proof;
     $("verb-confirm").disabled = false;
-    if (!answer.ok) return setText($("verb-error"), answer.body.detail);
+    if (!answer.ok) return this.#refused(answer.body);
     $("verb").close();
     this.word("good", answer.body.done);
   }
 
-  async #call(method, parameters) {
+  #refused(problem) {
+    setText($("verb-error"), problem.detail);
+    if (problem.code === "step_up_needed") this.#wantProof(true);
+    if (problem.code === "approval_needed" && !this.#asking) {
+      this.#asking = true;
+      setText($("verb-confirm"), "Ask a second person");
+    }
+  }
+
+  #wantProof(wanted) {
+    $("verb-proof").hidden = !wanted;
+    $("verb-proof-text").value = "";
+    if (wanted) $("verb-proof-text").focus();
+  }
+
+  async #prove() {
+    const text = $("verb-proof-text").value;
+    if ($("verb-proof").hidden) return { ok: true };
+    const form = new FormData();
+    form.set(CODE.test(text.trim()) ? "code" : "password", text);
+    const answer = await this.#send(this.confirmUrl, "POST", form);
+    if (answer.ok) this.#wantProof(false);
+    return answer;
+  }
+
+  #call(method, parameters) {
     const asking = method === "GET";
+    return this.#send(`${this.url}${this.#verb}${asking ? `?${parameters}` : ""}`, method, asking ? undefined : parameters);
+  }
+
+  async #send(address, method, body) {
     try {
-      const answer = await fetch(`${this.url}${this.#verb}${asking ? `?${parameters}` : ""}`, {
+      const answer = await fetch(address, {
         method,
-        body: asking ? undefined : parameters,
+        body,
         headers: { "X-CSRFToken": document.querySelector("[name=csrfmiddlewaretoken]").value, Accept: "application/json" },
         credentials: "same-origin",
         signal: AbortSignal.timeout(12000),
