@@ -8,17 +8,21 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.admin.deeds import ScopedAdmin, may, person
+from accounts.admin.deeds import may, person
 from accounts.audit import record
 from market_data.calendar import EXCHANGES
-from market_data.models import Candle, FeedGap, Instrument, InstrumentChange, MarketDay, Subscription
-
-
-class MarketAdmin(ScopedAdmin):
-    """A page for whoever may read market data."""
-
-    view_scope = "market:read"
-    show_full_result_count = False
+from market_data.models import (
+    Candle,
+    ChainWindow,
+    FeedGap,
+    Instrument,
+    InstrumentChange,
+    InstrumentList,
+    InstrumentSync,
+    MarketDay,
+    Subscription,
+)
+from market_data.wish_admin import ChainWindowAdmin, InstrumentListAdmin, MarketAdmin, SubscriptionAdmin
 
 
 @admin.register(Instrument)
@@ -43,15 +47,18 @@ class InstrumentChangeAdmin(MarketAdmin):
     ordering = ("-changed_at",)
 
 
-@admin.register(Subscription)
-class SubscriptionAdmin(MarketAdmin):
-    """Who wants what streamed, and why."""
+@admin.register(InstrumentSync)
+class InstrumentSyncAdmin(MarketAdmin):
+    """What each daily load read and changed."""
 
-    list_display = ("instrument", "mode", "wanted_by", "reason", "created_at", "expires_at")
-    list_filter = ("mode", "wanted_by")
-    list_select_related = ("instrument",)
-    search_fields = ("instrument__tradingsymbol", "wanted_by", "reason")
-    ordering = ("-created_at",)
+    list_display = ("finished_at", "read", "new", "changed", "lots", "ticks", "gone", "expired", "took_seconds")
+    date_hierarchy = "finished_at"
+    ordering = ("-finished_at",)
+
+
+admin.site.register(Subscription, SubscriptionAdmin)
+admin.site.register(InstrumentList, InstrumentListAdmin)
+admin.site.register(ChainWindow, ChainWindowAdmin)
 
 
 @admin.register(Candle)

@@ -14,6 +14,7 @@ OPERATIONS: Final = ("sub", "unsub", "resume", "ack", "ping")
 POSITION_WIDTH: Final = 3
 TOKEN_MAX: Final = 2**32
 FASTEST_HERTZ: Final = 50.0
+LONGEST_NAME: Final = 92
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Command:
     mode: Mode = Mode.QUOTE
     tokens: tuple[int, ...] = ()
     symbols: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    chains: tuple[str, ...] = ()
     since: tuple[tuple[int, int, int], ...] = ()
     max_hz: float | None = None
     window: int | None = None
@@ -107,14 +110,16 @@ def _command(body: Mapping[str, Any], limits: Limits) -> Command:
         id=body.get("id"),
         mode=_mode(body.get("mode")),
         tokens=_tokens(body.get("tokens", [])),
-        symbols=_symbols(body.get("symbols", [])),
+        symbols=_names(body, "symbols", example="NSE:INFY"),
+        lists=_names(body, "lists", example="my-list"),
+        chains=_names(body, "chains", example="NIFTY:2026-11-24"),
         since=_since(body),
         max_hz=_number(body, "max_hz", high=FASTEST_HERTZ),
         window=_window(body, limits),
         frames=int(_number(body, "n", high=1_000_000) or 1),
     )
-    if op in {"sub", "unsub"} and not command.tokens and not command.symbols:
-        raise BadCommand("tokens or symbols must name an instrument", code="bad_field", field="tokens")
+    if op in {"sub", "unsub"} and not (command.tokens or command.symbols or command.lists or command.chains):
+        raise BadCommand("tokens, symbols, lists or chains must name an instrument", code="bad_field", field="tokens")
     return command
 
 
@@ -134,12 +139,13 @@ def _tokens(values: object) -> tuple[int, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _symbols(values: object) -> tuple[str, ...]:
+def _names(body: Mapping[str, Any], field: str, *, example: str) -> tuple[str, ...]:
+    values = body.get(field, [])
     if not isinstance(values, list):
-        raise BadCommand('symbols is a list such as ["NSE:INFY"]', code="bad_field", field="symbols")
+        raise BadCommand(f'{field} is a list such as ["{example}"]', code="bad_field", field=field)
     for number, value in enumerate(values):
-        if not isinstance(value, str) or ":" not in value:
-            raise BadCommand(f"not EXCHANGE:SYMBOL: {value!r}", code="bad_field", field=f"symbols[{number}]")
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+            raise BadCommand(f"no name such as {example}: {value!r}", code="bad_field", field=f"{field}[{number}]")
     return tuple(dict.fromkeys(values))
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -14,12 +14,12 @@ from django.utils import timezone
 from accounts.authentication import authenticate_socket
 from accounts.errors import Forbidden, PlatformError
 from accounts.queries import Principal
+from market_data.asking import Asked, Unknown, resolve
 from market_data.commands import Allowance, Command, Limits, id_of, parse
 from market_data.errors import BadCommand
 from market_data.frames import FIELDS, Format
 from market_data.hub import Hub
 from market_data.hub_clients import Client
-from market_data.queries import instruments_by_keys
 from market_data.subscriptions import Room, renew, wish_for_socket
 
 log = structlog.get_logger(__name__)
@@ -212,17 +212,14 @@ class TickConsumer:
 
     async def _subscribe(self, command: Command) -> None:
         done = await database_sync_to_async(wish_for_socket)(
-            tokens=command.tokens,
-            keys=command.symbols,
+            asked=_asked(command),
             mode=command.mode,
             user_id=self._principal.user_id,
             room=Room(held=frozenset(self._client.tokens()), most=self._limits.instruments),
             now=timezone.now(),
         )
         if not done.accepted:
-            first = done.rejected[0]["instrument"]
-            field = "tokens" if isinstance(first, int) else "symbols"
-            raise BadCommand(f"no listed instrument {first}", code="instrument_unknown", field=field)
+            raise _nothing(done.unknown)
         self._tune(command)
         await self._tell(
             {
@@ -231,7 +228,7 @@ class TickConsumer:
                 "op": "sub",
                 "mode": command.mode,
                 "accepted": [[token, key] for token, key in done.accepted.items()],
-                "rejected": done.rejected,
+                "rejected": [{"instrument": one.name, "code": one.error.code} for one in done.unknown],
             }
         )
         self._hub.subscribe(self._client, mode=command.mode, tokens=done.accepted, since=command.since)
@@ -244,8 +241,8 @@ class TickConsumer:
 
     async def _unsubscribe(self, command: Command) -> None:
         tokens = set(command.tokens)
-        if command.symbols:
-            tokens |= set(await database_sync_to_async(_tokens_of)(command.symbols))
+        if command.symbols or command.lists or command.chains:
+            tokens |= await database_sync_to_async(_tokens_of)(_asked(command))
         held = self._client.tokens().keys() & tokens
         self._hub.unsubscribe(self._client, tokens=held)
         await self._tell({"t": "ok", "id": command.id, "op": "unsub", "removed": sorted(held)})
@@ -257,5 +254,16 @@ class TickConsumer:
         await self._send({"type": "websocket.close", "code": code})
 
 
-def _tokens_of(symbols: tuple[str, ...]) -> list[int]:
-    return [row.instrument_token for row in instruments_by_keys(symbols).values()]
+def _asked(command: Command) -> Asked:
+    return Asked(tokens=command.tokens, keys=command.symbols, lists=command.lists, chains=command.chains)
+
+
+def _nothing(unknown: Sequence[Unknown]) -> BadCommand:
+    """Name the first fault of a wish that means nothing at all; an empty list has none."""
+    if not unknown:
+        return BadCommand("the list holds no listed instrument", code="instrument_unknown", field="lists")
+    return BadCommand(str(unknown[0].error), code=unknown[0].error.code, field=unknown[0].field)
+
+
+def _tokens_of(asked: Asked) -> set[int]:
+    return {row.instrument_token for row in resolve(asked).instruments.values()}

@@ -23,6 +23,27 @@ class IndexUnknown(MarketDataError):
     status = 404
 
 
+class ListUnknown(MarketDataError):
+    """No saved list goes by that name."""
+
+    code = "list_unknown"
+    status = 404
+
+
+class ChainUnknown(MarketDataError):
+    """No listed options of that underlying and expiry."""
+
+    code = "chain_unknown"
+    status = 404
+
+
+class WindowUnknown(MarketDataError):
+    """The caller has no window of that underlying."""
+
+    code = "window_unknown"
+    status = 404
+
+
 class CapacityExceeded(MarketDataError):
     """More instruments are wanted than the logged-in accounts may stream."""
 

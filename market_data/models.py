@@ -121,6 +121,81 @@ class Subscription(models.Model):
         return f"{self.instrument_id} {self.mode} for {self.wanted_by}"
 
 
+class InstrumentList(models.Model):
+    """Instruments somebody saved under a name; with a mode the list is itself a wish for all of them."""
+
+    name = models.SlugField(max_length=50, unique=True)
+    description = models.CharField(max_length=200, blank=True)
+    stream = models.CharField(max_length=5, choices=Subscription.Mode, blank=True)
+    saved_by = models.CharField(max_length=80)
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(stream__in=["", "ltp", "quote", "full"]), name="list_mode_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def wanted_by(self) -> str:
+        """Return the wisher the list's own wishes go under."""
+        return f"list:{self.name}"
+
+
+class InstrumentListEntry(models.Model):
+    """One instrument of a list."""
+
+    instrument_list = models.ForeignKey(InstrumentList, on_delete=models.CASCADE, related_name="entries")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["instrument_list", "instrument"], name="list_entry_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} of list {self.instrument_list_id}"
+
+
+class ChainWindow(models.Model):
+    """A standing wish for the strikes around an underlying's price, in its nearest expiries.
+
+    `center` is the strike the window stands on. It moves when the price is further away than half a step and
+    `hysteresis` of a step, so that a price between two strikes does not move it to and fro.
+    """
+
+    underlying = models.CharField(max_length=120)
+    wanted_by = models.CharField(max_length=80)
+    reason = models.CharField(max_length=200, blank=True)
+    mode = models.CharField(max_length=5, choices=Subscription.Mode, default=Subscription.Mode.FULL)
+    strikes = models.PositiveSmallIntegerField(default=10, help_text="Strikes on each side of the centre.")
+    expiries = models.PositiveSmallIntegerField(default=1, help_text="How many of the nearest expiries.")
+    hysteresis = models.DecimalField(max_digits=3, decimal_places=2, default="0.25", help_text="Share of a step.")
+    center = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    moved_at = models.DateTimeField(null=True, blank=True)
+    fault = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["underlying", "wanted_by"], name="window_one_each"),
+            models.CheckConstraint(condition=Q(mode__in=["ltp", "quote", "full"]), name="window_mode_known"),
+            models.CheckConstraint(
+                condition=Q(strikes__lte=100, expiries__gte=1, expiries__lte=12), name="window_is_bounded"
+            ),
+            models.CheckConstraint(condition=Q(hysteresis__gte=0, hysteresis__lte=5), name="window_hysteresis_bounded"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.underlying} ± {self.strikes} for {self.wanted_by}"
+
+    @property
+    def wisher(self) -> str:
+        """Return the wisher the window's wishes go under."""
+        return f"window:{self.pk}"
+
+
 class Candle(models.Model):
     """One minute of one instrument; prices in rupees, `day_volume` is the day's total at the minute's end."""
 
@@ -166,6 +241,43 @@ class FeedGap(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account_label} {self.cause}"
+
+
+class MarketDay(models.Model):
+    """A day that is not as the week has it on some exchanges: shut, or open from `opens` to `closes`.
+
+    Several sessions are several rows; no closing time stands for the usual one. Only confirmed rows count.
+    """
+
+    class Source(models.TextChoices):
+        """Where the row came from; what an operator wrote wins over what was loaded."""
+
+        LIBRARY = "library"
+        CIRCULAR = "circular"
+        OPERATOR = "operator"
+
+    day = models.DateField()
+    name = models.CharField(max_length=120)
+    exchanges = ArrayField(models.CharField(max_length=10))
+    opens = models.TimeField(null=True, blank=True)
+    closes = models.TimeField(null=True, blank=True)
+    confirmed = models.BooleanField(default=True)
+    source = models.CharField(max_length=8, choices=Source, default=Source.OPERATOR)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(exchanges__contained_by=list(EXCHANGES), exchanges__len__gt=0),
+                name="market_day_exchanges_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(closes__isnull=True) | Q(opens__lt=F("closes")), name="market_day_opens_before_it_closes"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["day"], name="market_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.name}"
 
 
 class FeedShard(models.Model):
@@ -229,40 +341,3 @@ class Tick(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument_token} {self.received_at:%H:%M:%S.%f}"
-class MarketDay(models.Model):
-    """A day that is not as the week has it on some exchanges: shut, or open from `opens` to `closes`.
-
-    Several sessions are several rows; no closing time stands for the usual one. Only confirmed rows count.
-    """
-
-    class Source(models.TextChoices):
-        """Where the row came from; what an operator wrote wins over what was loaded."""
-
-        LIBRARY = "library"
-        CIRCULAR = "circular"
-        OPERATOR = "operator"
-
-    day = models.DateField()
-    name = models.CharField(max_length=120)
-    exchanges = ArrayField(models.CharField(max_length=10))
-    opens = models.TimeField(null=True, blank=True)
-    closes = models.TimeField(null=True, blank=True)
-    confirmed = models.BooleanField(default=True)
-    source = models.CharField(max_length=8, choices=Source, default=Source.OPERATOR)
-
-    class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.CheckConstraint(
-                condition=Q(exchanges__contained_by=list(EXCHANGES), exchanges__len__gt=0),
-                name="market_day_exchanges_known",
-            ),
-            models.CheckConstraint(
-                condition=Q(closes__isnull=True) | Q(opens__lt=F("closes")), name="market_day_opens_before_it_closes"
-            ),
-        ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["day"], name="market_day")]
-
-    def __str__(self) -> str:
-        return f"{self.day} {self.name}"
-
-

@@ -89,9 +89,9 @@ def search(*, words: str) -> QuerySet[Instrument]:
     return rows
 
 
-def desired_modes(*, now: datetime) -> dict[int, Mode]:
-    """Return the union of all wishes in force: the widest mode per instrument token."""
-    wishes = living_wishes(now=now).filter(instrument__listed=True)
+def desired_modes(*, now: datetime, without: str = "") -> dict[int, Mode]:
+    """Return the union of all wishes in force, but for one wisher's: the widest mode per instrument token."""
+    wishes = living_wishes(now=now).filter(instrument__listed=True).exclude(wanted_by=without)
     desired: dict[int, Mode] = {}
     for token, mode in wishes.values_list("instrument__instrument_token", "mode"):
         if token not in desired or WIDTH[mode] > WIDTH[desired[token]]:

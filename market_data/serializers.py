@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from kite.types import Exchange, Mode
 from kite.wire import KIND_LTP
-from market_data.models import Candle, Instrument, Subscription
+from market_data.models import Candle, ChainWindow, Instrument, InstrumentList, Subscription
 
 PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 500
@@ -69,26 +69,119 @@ class SubscriptionSerializer(serializers.ModelSerializer[Subscription]):
         fields = ("instrument", "instrument_token", "mode", "wanted_by", "reason", "created_at", "expires_at")
 
 
+class SubscriptionQuerySerializer(serializers.Serializer[Any]):
+    """Query of the wishes; without a filter they are the caller's own."""
+
+    instrument = serializers.CharField(required=False, max_length=92, help_text="Everybody's wishes for this one.")
+    wanted_by = serializers.CharField(required=False, max_length=80, help_text="One wisher's wishes.")
+    everyone = serializers.BooleanField(required=False, default=False, help_text="All wishes.")
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=3000, default=1000)
+    cursor = serializers.CharField(required=False, max_length=100)
+
+
 class SubscriptionListSerializer(serializers.Serializer[Any]):
-    """The caller's wishes."""
+    """Wishes."""
 
     results = SubscriptionSerializer(many=True)
     created = serializers.IntegerField(required=False)
     deleted = serializers.IntegerField(required=False)
+    next = serializers.CharField(required=False, allow_null=True)
 
 
-class WishSerializer(serializers.Serializer[Any]):
-    """Instruments to stream, by EXCHANGE:SYMBOL."""
+class NamedSerializer(serializers.Serializer[Any]):
+    """Names of instruments: EXCHANGE:SYMBOL or an alias, saved lists, and chains as UNDERLYING:YYYY-MM-DD."""
 
-    instruments = serializers.ListField(child=serializers.CharField(max_length=92), min_length=1, max_length=3000)
+    instruments = serializers.ListField(
+        child=serializers.CharField(max_length=92), required=False, max_length=3000, default=list
+    )
+    lists = serializers.ListField(
+        child=serializers.CharField(max_length=50), required=False, max_length=50, default=list
+    )
+    chains = serializers.ListField(
+        child=serializers.CharField(max_length=92), required=False, max_length=50, default=list
+    )
+
+
+class WishSerializer(NamedSerializer):
+    """Instruments to stream."""
+
     mode = serializers.ChoiceField(choices=[item.value for item in Mode], default=Mode.QUOTE.value)
     reason = serializers.CharField(required=False, max_length=200, default="", allow_blank=True)
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a wish for nothing."""
+        return _naming_something(attrs)
 
-class UnwishSerializer(serializers.Serializer[Any]):
+
+class UnwishSerializer(NamedSerializer):
     """Instruments to stream no more."""
 
-    instruments = serializers.ListField(child=serializers.CharField(max_length=92), min_length=1, max_length=3000)
+    everything = serializers.BooleanField(required=False, default=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse to remove nothing."""
+        return attrs if attrs["everything"] else _naming_something(attrs)
+
+
+class ListBodySerializer(NamedSerializer):
+    """What a list holds; `stream` is a mode where the list is to be streamed as a whole."""
+
+    stream = serializers.ChoiceField(
+        choices=[item.value for item in Mode], required=False, allow_blank=True, default=""
+    )
+    description = serializers.CharField(required=False, max_length=200, default="", allow_blank=True)
+
+
+class ListSerializer(serializers.ModelSerializer[InstrumentList]):
+    """A saved list."""
+
+    size = serializers.IntegerField(read_only=True)
+    instruments = serializers.ListField(child=serializers.CharField(), read_only=True, required=False)
+
+    class Meta:
+        model = InstrumentList
+        fields = ("name", "description", "stream", "saved_by", "saved_at", "size", "instruments")
+
+
+class ListListSerializer(serializers.Serializer[Any]):
+    """Saved lists by name."""
+
+    results = ListSerializer(many=True)
+
+
+class WindowBodySerializer(serializers.ModelSerializer[ChainWindow]):
+    """How wide a window is and when it moves."""
+
+    strikes = serializers.IntegerField(required=False, min_value=0, max_value=100)
+    expiries = serializers.IntegerField(required=False, min_value=1, max_value=12)
+    hysteresis = serializers.DecimalField(required=False, max_digits=3, decimal_places=2, min_value=0, max_value=5)
+
+    class Meta:
+        model = ChainWindow
+        fields = ("strikes", "expiries", "mode", "hysteresis", "reason")
+
+
+class WindowSerializer(serializers.ModelSerializer[ChainWindow]):
+    """A window, and the strike it stands on."""
+
+    class Meta:
+        model = ChainWindow
+        fields = (
+            *("underlying", "wanted_by", "strikes", "expiries", "mode", "hysteresis", "reason"),
+            *("center", "moved_at", "fault"),
+        )
+
+
+class WindowListSerializer(serializers.Serializer[Any]):
+    """Windows by underlying."""
+
+    results = WindowSerializer(many=True)
+
+
+def _naming_something(attrs: dict[str, Any]) -> dict[str, Any]:
+    if not any(attrs[name] for name in ("instruments", "lists", "chains")):
+        raise serializers.ValidationError({"instruments": "name instruments, lists or chains"})
+    return attrs
 
 
 class CandleQuerySerializer(serializers.Serializer[Any]):

@@ -1,6 +1,6 @@
 """Wishes for ticks: written here, streamed by the feed a second later."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,10 +10,11 @@ from django.db.models import F, Q, QuerySet
 
 from accounts.queries import streaming_logins
 from kite.types import Mode
+from market_data.asking import Asked, Unknown, resolve
 from market_data.calendar import IST
 from market_data.errors import BadCommand
 from market_data.models import Instrument, Subscription
-from market_data.queries import desired_modes, instruments_by_keys, instruments_by_tokens, living_wishes
+from market_data.queries import desired_modes, living_wishes
 from market_data.sharding import admit
 
 SOCKET_WISH: Final = timedelta(hours=1)
@@ -34,6 +35,12 @@ def wish(
     no room for the union of all wishes.
     """
     _admit(instruments, now=now)
+    return _write(instruments, mode=mode, wanted_by=wanted_by, reason=reason, expires_at=expires_at)
+
+
+def _write(
+    instruments: Collection[Instrument], *, mode: Mode, wanted_by: str, reason: str, expires_at: datetime | None = None
+) -> int:
     with transaction.atomic():
         known = Subscription.objects.filter(wanted_by=wanted_by, instrument__in=instruments).count()
         Subscription.objects.bulk_create(
@@ -49,6 +56,35 @@ def wish(
             batch_size=1000,
         )
     return len(instruments) - known
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How many wishes a replacement added, changed and removed."""
+
+    added: int
+    changed: int
+    removed: int
+
+
+def replace(
+    *, instruments: Collection[Instrument], mode: Mode, wanted_by: str, reason: str = "", now: datetime
+) -> Change:
+    """Make exactly these the wishes of one wisher, touching only what differs; raises CapacityExceeded."""
+    wanted = {row.pk: row for row in instruments}
+    with transaction.atomic():
+        held = {row.instrument_id: row for row in Subscription.objects.filter(wanted_by=wanted_by).select_for_update()}
+        new = [wanted[pk] for pk in sorted(wanted.keys() - held.keys())]
+        if new:
+            _admit(instruments, now=now, leaving=wanted_by)
+            _write(new, mode=mode, wanted_by=wanted_by, reason=reason)
+        stale = [
+            held[pk].pk for pk in wanted.keys() & held.keys() if (held[pk].mode, held[pk].reason) != (mode, reason)
+        ]
+        changed = Subscription.objects.filter(pk__in=stale).update(mode=mode, reason=reason) if stale else 0
+        gone = [held[pk].pk for pk in held.keys() - wanted.keys()]
+        removed = Subscription.objects.filter(pk__in=gone).delete()[0] if gone else 0
+    return Change(added=len(new), changed=changed, removed=removed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +104,20 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class SocketWish:
-    """What became of a socket's wish: keys by token, and the fault of each key or token that is not listed."""
+    """What became of a socket's wish: keys by token, and the names that mean nothing."""
 
     accepted: dict[int, str]
-    rejected: list[dict[str, object]]
+    unknown: list[Unknown]
 
 
-def wish_for_socket(
-    *, tokens: Sequence[int], keys: Sequence[str], mode: Mode, user_id: int, room: Room, now: datetime
-) -> SocketWish:
-    """Want what is listed among tokens and EXCHANGE:SYMBOL keys for as long as the socket renews it.
+def wish_for_socket(*, asked: Asked, mode: Mode, user_id: int, room: Room, now: datetime) -> SocketWish:
+    """Want what is listed of what was asked for as long as the socket renews it.
 
     Raises BadCommand where the client would have too many, and CapacityExceeded; nothing is wanted then.
     """
-    room.check(len(set(tokens)) + len(set(keys)), field="tokens" if tokens else "symbols")
-    by_token = instruments_by_tokens(tokens) if tokens else {}
-    by_key = instruments_by_keys(keys) if keys else {}
-    found = {row.pk: row for row in (*by_token.values(), *by_key.values())}
-    unknown: list[int | str] = [token for token in tokens if token not in by_token]
-    unknown += [key for key in keys if key not in by_key]
+    room.check(len(set(asked.tokens)) + len(set(asked.keys)), field="tokens" if asked.tokens else "symbols")
+    answer = resolve(asked)
+    found = answer.instruments
     room.check(len(room.held.union(row.instrument_token for row in found.values())), field="symbols")
     if found:
         wish(
@@ -97,10 +128,7 @@ def wish_for_socket(
             now=now,
             expires_at=now + SOCKET_WISH,
         )
-    return SocketWish(
-        accepted={row.instrument_token: str(row) for row in found.values()},
-        rejected=[{"instrument": name, "code": "instrument_unknown"} for name in unknown],
-    )
+    return SocketWish(accepted={row.instrument_token: str(row) for row in found.values()}, unknown=answer.unknown)
 
 
 def socket_wisher(*, user_id: int, mode: Mode) -> str:
@@ -133,15 +161,20 @@ def forget_expired(*, now: datetime) -> int:
     return Subscription.objects.filter(over).delete()[0]
 
 
+def every(*, now: datetime) -> QuerySet[Subscription]:
+    """Return all wishes in force."""
+    return living_wishes(now=now).filter(instrument__listed=True).select_related("instrument")
+
+
 def wishes(*, wanted_by: str, now: datetime) -> QuerySet[Subscription]:
     """Return the wishes in force of one wisher, by instrument."""
     rows = living_wishes(now=now).filter(wanted_by=wanted_by, instrument__listed=True)
     return rows.select_related("instrument").order_by(F("instrument__exchange"), F("instrument__tradingsymbol"))
 
 
-def _admit(instruments: Collection[Instrument], *, now: datetime) -> None:
-    """Before the first login nothing can be refused: the wishes wait."""
+def _admit(instruments: Collection[Instrument], *, now: datetime, leaving: str = "") -> None:
+    """Before the first login nothing can be refused: the wishes wait. `leaving` is who gives up what he had."""
     accounts = len(streaming_logins(now=now))
     if accounts:
-        wanted = desired_modes(now=now).keys() | {row.instrument_token for row in instruments}
+        wanted = desired_modes(now=now, without=leaving).keys() | {row.instrument_token for row in instruments}
         admit(wanted=len(wanted), accounts=accounts)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.errors import LoginNeeded
 from accounts.queries import streaming_logins
 from accounts.worker import Worker
-from market_data import catalogue, partitions, subscriptions, trading_days
+from market_data import catalogue, partitions, subscriptions, trading_days, windows
 
 
 @shared_task(bind=True)
@@ -26,6 +26,12 @@ def sync_instruments(self: Task[..., Any], /, **_: object) -> None:
 def sync_calendar(**_: object) -> None:
     """Load the odd trading days of this year and the next."""
     trading_days.sync(now=timezone.now())
+
+
+@shared_task
+def adjust_windows(**_: object) -> None:
+    """Let the chain windows follow their prices."""
+    windows.adjust_all(now=timezone.now())
 
 
 @shared_task

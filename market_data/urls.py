@@ -2,12 +2,17 @@
 
 from django.urls import path
 
-from market_data.views import CandleListView, InstrumentListView, InstrumentView, QuoteListView, SubscriptionListView
+from market_data.subscription_views import ListListView, ListView, SubscriptionListView, WindowListView, WindowView
+from market_data.views import CandleListView, InstrumentListView, InstrumentView, QuoteListView
 
 urlpatterns = [
     path("instruments", InstrumentListView.as_view(), name="instruments"),
     path("instruments/<str:key>", InstrumentView.as_view(), name="instrument"),
     path("subscriptions", SubscriptionListView.as_view(), name="subscriptions"),
+    path("lists", ListListView.as_view(), name="lists"),
+    path("lists/<slug:name>", ListView.as_view(), name="list"),
+    path("windows", WindowListView.as_view(), name="windows"),
+    path("windows/<str:underlying>", WindowView.as_view(), name="window"),
     path("quotes", QuoteListView.as_view(), name="quotes"),
     path("candles", CandleListView.as_view(), name="candles"),
 ]

@@ -1,4 +1,4 @@
-"""The market data API: instruments, wishes, last values and candles."""
+"""The market data API: instruments, last values and candles."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -15,9 +15,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.cursors import read_cursor, write_cursor
-from accounts.permissions import caller_of
-from kite.types import Mode
-from market_data import subscriptions
 from market_data.errors import InstrumentUnknown
 from market_data.models import Instrument
 from market_data.queries import candles, catalogue_version, instruments_by_keys, latest_of, search
@@ -30,10 +27,6 @@ from market_data.serializers import (
     InstrumentSearchSerializer,
     InstrumentSerializer,
     QuoteListSerializer,
-    SubscriptionListSerializer,
-    SubscriptionSerializer,
-    UnwishSerializer,
-    WishSerializer,
     quote_of,
 )
 
@@ -80,46 +73,6 @@ class InstrumentView(APIView):
     def get(self, request: Request, key: str) -> Response:
         """Return one listed contract."""
         return Response(InstrumentSerializer(_instrument(key)).data)
-
-
-class SubscriptionListView(APIView):
-    """GET, POST and DELETE /api/v1/subscriptions."""
-
-    required_scopes = {"GET": "market:read", "POST": "market:write", "DELETE": "market:write"}
-
-    @extend_schema(operation_id="subscriptions_list", responses=SubscriptionListSerializer)
-    def get(self, request: Request) -> Response:
-        """List what the caller wants streamed."""
-        rows = subscriptions.wishes(wanted_by=_wisher(request), now=timezone.now())
-        return Response({"results": SubscriptionSerializer(rows, many=True).data})
-
-    @extend_schema(operation_id="subscriptions_add", request=WishSerializer, responses=SubscriptionListSerializer)
-    def post(self, request: Request) -> Response:
-        """Want instruments streamed; wanting them again only changes mode and reason."""
-        form = WishSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        created = subscriptions.wish(
-            instruments=_instruments(form.validated_data["instruments"]),
-            mode=Mode(form.validated_data["mode"]),
-            wanted_by=_wisher(request),
-            reason=form.validated_data["reason"],
-            now=timezone.now(),
-        )
-        return Response({**self._rows(request), "created": created})
-
-    @extend_schema(operation_id="subscriptions_remove", request=UnwishSerializer, responses=SubscriptionListSerializer)
-    def delete(self, request: Request) -> Response:
-        """Want instruments no more."""
-        form = UnwishSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        deleted = subscriptions.unwish(
-            instruments=_instruments(form.validated_data["instruments"]), wanted_by=_wisher(request)
-        )
-        return Response({**self._rows(request), "deleted": deleted})
-
-    def _rows(self, request: Request) -> dict[str, object]:
-        rows = subscriptions.wishes(wanted_by=_wisher(request), now=timezone.now())
-        return {"results": SubscriptionSerializer(rows, many=True).data}
 
 
 class QuoteListView(APIView):
@@ -199,7 +152,3 @@ def _instruments(keys: Sequence[str]) -> list[Instrument]:
             f"no listed instrument {unknown[0]} ({len(unknown)} of {len(keys)} unknown)", field="instruments"
         )
     return list(found.values())
-
-
-def _wisher(request: Request) -> str:
-    return f"client:{caller_of(request).label}"

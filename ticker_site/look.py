@@ -47,7 +47,10 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "Market data": (
         ("Instruments", "list_alt", "admin:market_data_instrument_changelist"),
         ("Instrument changes", "published_with_changes", "admin:market_data_instrumentchange_changelist"),
+        ("Instrument loads", "sync", "admin:market_data_instrumentsync_changelist"),
         ("Subscriptions", "rss_feed", "admin:market_data_subscription_changelist"),
+        ("Saved lists", "format_list_bulleted", "admin:market_data_instrumentlist_changelist"),
+        ("Chain windows", "open_in_full", "admin:market_data_chainwindow_changelist"),
         ("Candles", "candlestick_chart", "admin:market_data_candle_changelist"),
         ("Feed gaps", "link_off", "admin:market_data_feedgap_changelist"),
     ),

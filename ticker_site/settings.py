@@ -214,6 +214,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(minutes=5),
         "options": {"expires": 300},
     },
+    "adjust chain windows": {
+        "task": "market_data.tasks.adjust_windows",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
     "maintain partitions": {
         "task": "market_data.tasks.maintain_partitions",
         "schedule": crontab(minute=10, hour="0,12"),

@@ -28,6 +28,7 @@ from market_data.commands import Limits
 from market_data.consumers import TickConsumer
 from market_data.hub import Hub
 from tests.factories import UserFactory
+from tests.market_data.factories import ticks
 
 NO_ROWS: Rows = np.zeros(0, TICK)
 
@@ -127,6 +128,21 @@ class Publisher:
             published_us=time.time_ns() // 1000,
             rows=rows,
         )
+
+
+def store_prices(prices: dict[int, float], *, received_at: float | None = None) -> None:
+    """Store last values as a feed does, without a feed."""
+
+    async def put() -> None:
+        bus = AsyncBus(url=settings.REDIS_URL)
+        rows = ticks(prices, received_at=time.time() if received_at is None else received_at)
+        snapshot = Batch(
+            kind=BatchKind.SNAPSHOT, shard=0, epoch=1, from_sequence=1, to_sequence=1, published_us=0, rows=rows
+        )
+        await bus.put_snapshot(snapshot)
+        await bus.close()
+
+    asyncio.run(put())
 
 
 class TickClient:
