@@ -68,11 +68,10 @@ SIMILAR = """
 def similar_exists(*, order: Order, within: timedelta) -> bool:
     """Say whether an order of the same content was made shortly before."""
     called_off = [str(State.DENIED), str(State.WITHDRAWN)]
-    content = [order.exchange, order.tradingsymbol, order.transaction_type, order.quantity]
-    prices = [order.price, order.trigger_price]
-    since = order.created_at - within
+    place = (order.account_id, order.created_at - within, order.trading_day, order.exchange, order.tradingsymbol)
+    content = (order.transaction_type, order.quantity, order.price, order.trigger_price, called_off, order.pk)
     with connection.cursor() as cursor:
-        cursor.execute(SIMILAR, [order.account_id, since, order.trading_day, *content, *prices, called_off, order.pk])
+        cursor.execute(SIMILAR, (*place, *content))
         return bool(cursor.fetchone()[0])
 
 

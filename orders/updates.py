@@ -26,6 +26,7 @@ from orders.states import (
 )
 from orders.stream import event_document, order_document, publish, trade_document
 from orders.tags import number_of
+from webhooks.announcing import announce
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +108,7 @@ def record(*, order: Order, before: State | None, move: Move, now: datetime) -> 
     )
     message = {"order": order_document(order), "event": event_document(event)}
     transaction.on_commit(partial(publish, account_id=order.account_id, message=message), robust=True)
+    announce(account_id=order.account_id, kind=event.kind, data=message, now=now)
     return event
 
 
@@ -228,6 +230,7 @@ def add_trade(*, order: Order, row: TradeRow, source: str, now: datetime) -> boo
     log.info("orders.trade.heard", order_id=str(order.pk), trade_id=row.trade_id, quantity=row.quantity, source=source)
     message = {"trade": trade_document(trade)}
     transaction.on_commit(partial(publish, account_id=order.account_id, message=message), robust=True)
+    announce(account_id=order.account_id, kind="orders.trade.heard", data=message, now=now)
     return True
 
 

@@ -1,0 +1,132 @@
+"""Admin pages of the webhooks: who is told, and the log of how it went."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+
+from accounts.errors import PlatformError
+from accounts.models import User
+from accounts.queries import Principal, principal_of
+from webhooks import delivery, tasks
+from webhooks.models import Attempt, Delivery, Endpoint
+from webhooks.queries import visible_deliveries, visible_endpoints
+
+COLOURS = {"delivered": "success", "waiting": "info", "sending": "info", "dead": "danger"}
+
+
+def _principal(request: HttpRequest) -> Principal:
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return principal_of(request.user)
+
+
+def _may(request: HttpRequest, scope: str) -> bool:
+    return isinstance(request.user, User) and _principal(request).may(scope)
+
+
+class ReadOnly:
+    """Nobody adds, changes or deletes these rows by hand."""
+
+    def has_view_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
+        """Show the rows to who may read orders."""
+        return _may(request, "orders:read")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the section to who may read orders."""
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, *_: Any, **__: Any) -> bool:
+        """Refuse."""
+        return False
+
+    def has_change_permission(self, *_: Any, **__: Any) -> bool:
+        """Refuse."""
+        return False
+
+    def has_delete_permission(self, *_: Any, **__: Any) -> bool:
+        """Refuse."""
+        return False
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(ReadOnly, ModelAdmin):
+    """Endpoints; they are kept through the API, which shows a secret once."""
+
+    list_display = ("url", "owner", "kinds", "state", "failures", "rests_until", "created_at")
+    list_filter = ("state",)
+    list_select_related = ("owner",)
+    ordering = ("created_at",)
+    fields = ("url", "description", "owner", "kinds", "every_account", "accounts", "state", "state_reason", "failures")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Endpoint]:
+        """Return the endpoints the caller may see."""
+        rows: QuerySet[Endpoint] = super().get_queryset(request)
+        return rows.filter(pk__in=visible_endpoints(_principal(request)))
+
+
+class AttemptInline(ReadOnly, TabularInline):
+    """Every try."""
+
+    model = Attempt
+    fields = ("number", "at", "address", "status", "milliseconds", "answer", "error")
+    readonly_fields = fields
+    ordering = ("id",)
+    extra = 0
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly, ModelAdmin):
+    """The log of deliveries, newest first."""
+
+    list_display = ("created_at", "endpoint", "kind", "account", "shown_state", "attempts", "next_at", "reason")
+    list_filter = ("state", "endpoint")
+    search_fields = ("id", "message__id", "message__kind")
+    list_select_related = ("endpoint", "message", "message__account")
+    ordering = ("-created_at",)
+    show_full_result_count = False
+    inlines = (AttemptInline,)
+    actions: ClassVar[list[str]] = ["replay"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        """Return the deliveries the caller may see."""
+        rows: QuerySet[Delivery] = super().get_queryset(request)
+        return rows.filter(pk__in=visible_deliveries(_principal(request)).order_by())
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        """Say whether the caller may send again."""
+        return _may(request, "ops:write")
+
+    @display(description="Kind")
+    def kind(self, row: Delivery) -> str:
+        """Show what is told."""
+        return row.message.kind
+
+    @display(description="Account")
+    def account(self, row: Delivery) -> str:
+        """Show whose event it is."""
+        return str(row.message.account or "")
+
+    @display(description="State", label=COLOURS)
+    def shown_state(self, row: Delivery) -> str:
+        """Show the state in colour."""
+        return row.state
+
+    @action(description="Send again", permissions=["send"])
+    def replay(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
+        """Send the chosen messages again under their ids."""
+        sent = 0
+        for row in rows:
+            try:
+                delivery.replay(delivery=row, now=timezone.now())
+            except PlatformError as error:
+                messages.warning(request, f"{row}: {error}")
+                continue
+            tasks.knock(row.pk)
+            sent += 1
+        messages.success(request, f"{sent} deliveries are on their way.")
