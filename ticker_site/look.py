@@ -43,6 +43,8 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("Trades", "handshake", "admin:orders_trade_changelist"),
         ("Order budgets", "speed", "admin:orders_orderbudget_changelist"),
         ("Risk limits", "shield", "admin:orders_risklimit_changelist"),
+        ("Webhooks", "webhook", "admin:webhooks_endpoint_changelist"),
+        ("Webhook deliveries", "outbox", "admin:webhooks_delivery_changelist"),
     ),
     "Market data": (
         ("Instruments", "list_alt", "admin:market_data_instrument_changelist"),

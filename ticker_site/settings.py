@@ -52,6 +52,10 @@ AUDIT_HEADS_FILE = env.str("AUDIT_HEADS_FILE", str(DATA_DIR / "audit" / "heads.j
 
 FEED_SHARDS = env.int("FEED_SHARDS", 1)
 
+# Webhooks go to public addresses; these networks are allowed besides, over plain HTTP too.
+WEBHOOK_ALLOWED_NETWORKS = env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])
+WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", "")
+
 INSTALLED_APPS = [
     "daphne",
     "ticker_site.apps.TickerSiteConfig",
@@ -71,6 +75,7 @@ INSTALLED_APPS = [
     "django_structlog",
     "axes",
     "accounts",
+    "webhooks",
     "market_data",
     "orders",
     "greeks",
@@ -183,6 +188,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "orders.tasks.reconcile_books",
         "schedule": timedelta(seconds=15),
         "options": {"expires": 15},
+    },
+    "sweep webhooks": {
+        "task": "webhooks.tasks.sweep",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 4},
     },
     "settle portfolio instructions": {
         "task": "portfolio.tasks.settle_instructions",

@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/v1/", include("market_data.urls")),
     path("api/v1/", include("orders.urls")),
     path("api/v1/", include("greeks.urls")),
+    path("api/v1/", include("webhooks.urls")),
     path("api/v1/", include("portfolio.urls")),
     path("api/v1/schema", SchemaView.as_view(), name="schema"),
     path("api/v1/docs", DocsView.as_view(), name="api-docs"),

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-APPS = ("ticker_site", "ops", "portfolio", "greeks", "orders", "market_data", "accounts", "kite")
+APPS = ("ticker_site", "ops", "portfolio", "greeks", "orders", "market_data", "webhooks", "accounts", "kite")
 
 
 @cache
