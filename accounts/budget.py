@@ -11,21 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from accounts.errors import BudgetSpent
+from accounts.shared import Resting, SharedScripts
 from kite.errors import Evidence
 from kite.limits import HISTORICAL, OTHERS, QUOTES, CallClass, Rate
 
-log = structlog.get_logger(__name__)
-
 USED_SHARE: Final = 0.8
-REDIS_TIMEOUT: Final = 0.1
-REDIS_REST: Final = 1.0
 LONGEST_WAIT: Final = 2.0
 MICROSECONDS: Final = 1_000_000
 
@@ -41,6 +32,13 @@ end
 free = free + interval
 redis.call('SET', KEYS[1], string.format('%.0f', free), 'PX', math.ceil((free - now) / 1000) + 1000)
 return wait
+"""
+
+
+LOOK: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+return math.max(tonumber(redis.call('GET', KEYS[1]) or 0) - tonumber(ARGV[1]) - now, 0)
 """
 
 
@@ -71,27 +69,19 @@ class CallBudget:
     def __init__(
         self,
         *,
-        url: str,
+        scripts: SharedScripts,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=REDIS_TIMEOUT,
-            socket_connect_timeout=REDIS_TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_error=[],
-        )
-        self._book = self._redis.register_script(BOOK_SLOT)
+        self._scripts = scripts
         self._sleep = sleep
         self._clock = clock
         self._lock = threading.Lock()
         self._local: dict[str, int] = {}
-        self._redis_rests_until = float("-inf")
 
     def take(self, *, api_key: str, call_class: CallClass, longest_wait: float = LONGEST_WAIT) -> None:
         """Return when the call may leave; raises BudgetSpent where that is further away than `longest_wait` seconds."""
-        wait = self._slot(f"budget:{api_key}:{call_class}", PACES[call_class], int(longest_wait * MICROSECONDS))
+        wait = self._slot(_key(api_key, call_class), PACES[call_class], int(longest_wait * MICROSECONDS))
         if wait < 0:
             raise BudgetSpent(
                 f"the broker's limit on {call_class} calls leaves no room for {-wait / MICROSECONDS:.1f} s",
@@ -101,22 +91,22 @@ class CallBudget:
         if wait > 0:
             self._sleep(wait / MICROSECONDS)
 
-    def close(self) -> None:
-        """Drop the connections."""
-        self._redis.close()
+    def wait_of(self, *, api_key: str, call_class: CallClass) -> float:
+        """Return the seconds a call made now would wait; books nothing."""
+        pace = PACES[call_class]
+        try:
+            wait = self._scripts.run(LOOK, keys=[_key(api_key, call_class)], args=[pace.tolerance])
+        except Resting:
+            with self._lock:
+                free = self._local.get(_key(api_key, call_class), 0)
+            wait = free - pace.tolerance - int(self._clock() * MICROSECONDS)
+        return max(int(wait), 0) / MICROSECONDS
 
     def _slot(self, key: str, pace: Pace, longest: int) -> int:
-        if self._clock() >= self._redis_rests_until:
-            try:
-                return int(self._book(keys=[key], args=[pace.interval, pace.tolerance, longest]))
-            except RedisError as error:
-                self._rest_redis(error)
-        return self._local_slot(key, pace, longest)
-
-    def _rest_redis(self, error: RedisError) -> None:
-        # Calls made meanwhile do not pay the time-out each.
-        self._redis_rests_until = self._clock() + REDIS_REST
-        log.warning("accounts.budget.redis_unavailable", error=type(error).__name__, rest_seconds=REDIS_REST)
+        try:
+            return int(self._scripts.run(BOOK_SLOT, keys=[key], args=[pace.interval, pace.tolerance, longest]))
+        except Resting:
+            return self._local_slot(key, pace, longest)
 
     def _local_slot(self, key: str, pace: Pace, longest: int) -> int:
         now = int(self._clock() * MICROSECONDS)
@@ -127,3 +117,7 @@ class CallBudget:
                 return -wait
             self._local[key] = free + pace.interval
             return wait
+
+
+def _key(api_key: str, call_class: CallClass) -> str:
+    return f"budget:{api_key}:{call_class}"

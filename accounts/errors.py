@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from kite.errors import Evidence, Throttled
+from kite.errors import Evidence, Throttled, Unavailable
 
 
 class PlatformError(Exception):
@@ -149,6 +149,14 @@ class StepUpNeeded(PlatformError):
 
 class BudgetSpent(Throttled):
     """Our share of the broker's rate limit leaves no room within the time a call may wait; nothing was sent."""
+
+    def __init__(self, message: str, *, evidence: Evidence, retry_after: float) -> None:
+        super().__init__(message, evidence=evidence)
+        self.retry_after = retry_after
+
+
+class BrokerRests(Unavailable):
+    """The broker has not answered for a while: nobody asks it for `retry_after` seconds, and nothing was sent."""
 
     def __init__(self, message: str, *, evidence: Evidence, retry_after: float) -> None:
         super().__init__(message, evidence=evidence)

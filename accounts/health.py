@@ -7,9 +7,12 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from accounts.audit import record, required
+from accounts.breaker import Change, forget_history, take_history
+from accounts.breaker import State as BreakerState
 from accounts.errors import AccountExists, AccountStateConflict, AccountUnknown
-from accounts.models import BrokerAccount
+from accounts.models import AuditEntry, BrokerAccount
 from accounts.queries import due_for_recovery
+from accounts.shared import SharedScripts
 
 PLATFORM = "platform"
 CHANGEABLE = frozenset({"group", "streams_data", "places_orders", "source_address"})
@@ -89,6 +92,23 @@ def retire(*, account_id: UUID, reason: str, actor: str, now: datetime) -> None:
             _move(account, State.RETIRED, actor=actor, reason=required(reason), now=now)
 
 
+def record_breaker_changes(*, scripts: SharedScripts, now: datetime) -> int:
+    """Write down which breakers opened and closed since the last time, each once, and return how many did."""
+    changes = take_history(scripts=scripts)
+    with transaction.atomic():
+        written = AuditEntry.objects.filter(detail__number__in=[change.number for change in changes])
+        known = set(written.values_list("detail__number", flat=True))
+        labels = dict(
+            BrokerAccount.objects.filter(id__in={change.account_id for change in changes}).values_list("id", "label")
+        )
+        for change in changes:
+            label = labels.get(UUID(change.account_id))
+            if label is not None and change.number not in known:
+                _record_breaker(change, label, now)
+    forget_history(changes, scripts=scripts)
+    return len(changes)
+
+
 def locked(account_id: UUID) -> BrokerAccount:
     """Return the account and hold its row; foreign keys to it can still be inserted meanwhile."""
     account = BrokerAccount.objects.select_for_update(no_key=True).filter(id=account_id).first()
@@ -129,6 +149,18 @@ def _move(account: BrokerAccount, after: BrokerAccount.State, *, actor: str, rea
         subject=subject_of(account),
         reason=reason[:200],
         detail={"before": before, "after": after},
+        now=now,
+    )
+
+
+def _record_breaker(change: Change, label: str, now: datetime) -> None:
+    word = "opened" if change.state == BreakerState.OPEN else "closed"
+    record(
+        actor=PLATFORM,
+        action=f"accounts.breaker.{word}",
+        subject=f"account:{label}",
+        reason=change.reason[:200],
+        detail={"class": change.call_class, "seconds": change.seconds, "number": change.number},
         now=now,
     )
 

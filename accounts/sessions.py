@@ -1,20 +1,29 @@
 """From a frozen login to a client, once per process."""
 
 import threading
+from typing import Final
 
 from django.conf import settings
 
+from accounts.breaker import GOOD_PROBES, Breaker, State
 from accounts.budget import CallBudget
+from accounts.errors import BrokerRests, BudgetSpent
+from accounts.shared import SharedScripts
+from kite.errors import KiteError
 from kite.limits import CallClass
 from kite.rest import Rest
 from kite.types import Login
+
+PROBE_AGAIN_SECONDS: Final = 1.0
 
 
 class Sessions:
     """The REST clients of one process; a new login value replaces the account's client."""
 
-    def __init__(self, *, budget: CallBudget | None = None) -> None:
-        self._budget = budget or CallBudget(url=settings.REDIS_URL)
+    def __init__(self, *, budget: CallBudget | None = None, breaker: Breaker | None = None) -> None:
+        scripts = SharedScripts(url=settings.REDIS_URL)
+        self._budget = budget or CallBudget(scripts=scripts)
+        self._breaker = breaker or Breaker(scripts=scripts)
         self._lock = threading.Lock()
         self._clients: dict[str, tuple[Login, Rest]] = {}
 
@@ -24,11 +33,52 @@ class Sessions:
             held = self._clients.get(login.account_id)
             if held is not None and held[0] == login:
                 return held[1]
-            client = Rest(login, admit=lambda call_class: self._take(login, call_class))
+            client = Rest(
+                login,
+                admit=lambda call_class: self._enter(login, call_class),
+                told=lambda call_class, error: self._leave(login, call_class, error),
+            )
             # A thread that still carries yesterday's login must not evict today's client.
             if held is None or held[0].version <= login.version:
                 self._clients[login.account_id] = (login, client)
             return client
 
-    def _take(self, login: Login, call_class: CallClass) -> None:
-        self._budget.take(api_key=login.api_key, call_class=call_class)
+    def seconds_until_orders(self, login: Login) -> float | None:
+        """Return None where an order may leave, else the seconds after which to ask again.
+
+        Whoever is let in to probe reads the order book: an order is never the probe.
+        """
+        for _ in range(GOOD_PROBES):
+            try:
+                state = self._breaker.enter(account_id=login.account_id, call_class=CallClass.ORDER)
+            except BrokerRests as error:
+                return error.retry_after
+            if state is State.CLOSED:
+                return None
+            failure = self._read_the_book(login)
+            self._leave(login, CallClass.ORDER, failure)
+            if failure is not None:
+                return PROBE_AGAIN_SECONDS
+        return None
+
+    def wait_of(self, login: Login, call_class: CallClass) -> float:
+        """Return the seconds a call of this login would wait for its slot."""
+        return self._budget.wait_of(api_key=login.api_key, call_class=call_class)
+
+    def _read_the_book(self, login: Login) -> KiteError | None:
+        try:
+            self.client(login).orders()
+        except KiteError as error:
+            return error
+        return None
+
+    def _enter(self, login: Login, call_class: CallClass) -> None:
+        self._breaker.enter(account_id=login.account_id, call_class=call_class)
+        try:
+            self._budget.take(api_key=login.api_key, call_class=call_class)
+        except BudgetSpent:
+            self._breaker.give_back(account_id=login.account_id, call_class=call_class)
+            raise
+
+    def _leave(self, login: Login, call_class: CallClass, error: KiteError | None) -> None:
+        self._breaker.leave(account_id=login.account_id, call_class=call_class, error=error)

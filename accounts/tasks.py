@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts import audit, credentials, health
 from accounts.models import RevokedToken
+from accounts.shared import Resting, SharedScripts
 from accounts.tokens import LEEWAY
 
 log = structlog.get_logger(__name__)
@@ -34,3 +35,15 @@ def export_audit_head(**_: object) -> None:
     newest = audit.export_head(path=Path(settings.AUDIT_HEADS_FILE))
     if newest is not None:
         log.info("accounts.audit.head", position=newest.position, digest=newest.digest)
+
+
+@shared_task
+def record_breakers(**_: object) -> None:
+    """Write down which breakers opened and closed."""
+    scripts = SharedScripts(url=settings.REDIS_URL)
+    try:
+        health.record_breaker_changes(scripts=scripts, now=timezone.now())
+    except Resting:
+        log.info("accounts.breaker.history_waits")
+    finally:
+        scripts.close()

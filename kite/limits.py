@@ -16,11 +16,12 @@ class Scope(StrEnum):
 
 
 class CallClass(StrEnum):
-    """Classes of calls the broker counts apart by API key; orders are counted by client."""
+    """Classes of calls: the first three the broker counts apart by API key, orders by client."""
 
     QUOTE = "quote"
     HISTORICAL = "historical"
     OTHER = "other"
+    ORDER = "order"
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,8 @@ class Rest:
     """Everything Kite offers to one login. Safe to share between threads.
 
     `admit` is asked before every call the broker counts by API key; it may wait, or raise to leave the call unsent.
-    Orders and logins are not asked about: the broker counts orders by client, over all its applications.
+    Orders and logins are not asked about: the broker counts orders by client, over all its applications. `told` hears
+    how every call that left ended, with its error or None; of logins it hears nothing.
     """
 
     def __init__(
@@ -159,9 +160,11 @@ class Rest:
         connect_timeout: float = CONNECT_TIMEOUT,
         total_timeout: float = TOTAL_TIMEOUT,
         admit: Callable[[CallClass], None] | None = None,
+        told: Callable[[CallClass, KiteError | None], None] | None = None,
     ) -> None:
         self._login = login
         self._admit = admit
+        self._told = told
         self._connect_timeout = connect_timeout
         self._total_timeout = total_timeout
         self._session = _Session(login.source_address)
@@ -193,18 +196,18 @@ class Rest:
 
     def place_order(self, order: OrderRequest) -> str:
         """Send an order once and return the broker's order id."""
-        with self._call(_ORDER_WRITE, None):
+        with self._call(_ORDER_WRITE, CallClass.ORDER):
             return str(self._client.place_order(**form(order)))
 
     def modify_order(
         self, variety: Variety | str, order_id: str, change: OrderChange, *, parent_order_id: str | None = None
     ) -> str:
-        with self._call(_ORDER_WRITE, None):
+        with self._call(_ORDER_WRITE, CallClass.ORDER):
             changed = self._client.modify_order(variety, order_id, parent_order_id=parent_order_id, **form(change))
         return str(changed)
 
     def cancel_order(self, variety: Variety | str, order_id: str, *, parent_order_id: str | None = None) -> str:
-        with self._call(_ORDER_WRITE, None):
+        with self._call(_ORDER_WRITE, CallClass.ORDER):
             return str(self._client.cancel_order(variety, order_id, parent_order_id=parent_order_id))
 
     def orders(self) -> list[OrderRow]:
@@ -318,7 +321,7 @@ class Rest:
         csv: bool = False,
         total_timeout: float | None = None,
     ) -> Iterator[None]:
-        if self._admit is not None and call_class is not None:
+        if self._admit is not None and call_class is not None and call_class is not CallClass.ORDER:
             self._admit(call_class)
         start = time.monotonic()
         call = Call(
@@ -331,9 +334,20 @@ class Rest:
         try:
             yield
         except BrokenRow as error:
-            raise _unreadable(call, str(error)) from error
+            failure = _unreadable(call, str(error))
+            self._tell(call_class, failure)
+            raise failure from error
+        except KiteError as error:
+            self._tell(call_class, error)
+            raise
+        else:
+            self._tell(call_class, None)
         finally:
             current_call.reset(before)
+
+    def _tell(self, call_class: CallClass | None, error: KiteError | None) -> None:
+        if self._told is not None and call_class is not None:
+            self._told(call_class, error)
 
 
 def open_session(*, rest_root: str, api_key: str, api_secret: str, request_token: str) -> KiteSession:

@@ -226,6 +226,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "adjust chain windows": {
         "task": "market_data.tasks.adjust_windows",
+    "record breakers": {
+        "task": "accounts.tasks.record_breakers",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },

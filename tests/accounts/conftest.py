@@ -1,6 +1,7 @@
 """Accounts that exist at the sandbox too."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,3 +52,10 @@ def keyed_account(broker: SandboxServer, now: datetime) -> Callable[[int], Broke
 def operator() -> User:
     """Return a person who runs the desk and sees every account."""
     return UserFactory(role=User.Role.OPERATOR, every_account=True, is_staff=True)
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """Return the address of a server that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"

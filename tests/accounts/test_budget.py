@@ -1,9 +1,7 @@
 """The shared schedule of calls, with Redis and without it."""
 
-import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,6 +11,7 @@ from redis import Redis
 from accounts.budget import MICROSECONDS, PACES, CallBudget
 from accounts.errors import BudgetSpent
 from accounts.sessions import Sessions
+from accounts.shared import SharedScripts
 from kite.limits import CallClass
 from kite.types import Login
 
@@ -22,13 +21,6 @@ class Waits(list[float]):
 
     def __call__(self, seconds: float) -> None:
         self.append(seconds)
-
-
-@pytest.fixture
-def silent_server() -> Iterator[str]:
-    """Return the address of a server that accepts and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
 
 
 def spend(budget: CallBudget, call_class: CallClass = CallClass.QUOTE, count: int = 1, api_key: str = "key") -> None:
@@ -44,7 +36,7 @@ def test_the_paces_use_four_fifths_of_the_published_limits() -> None:
 
 def test_the_first_call_leaves_at_once_and_the_next_waits_for_its_slot(clean_redis: Redis) -> None:
     waits = Waits()
-    budget = CallBudget(url=settings.REDIS_URL, sleep=waits)
+    budget = CallBudget(scripts=SharedScripts(url=settings.REDIS_URL), sleep=waits)
 
     spend(budget, count=2)
 
@@ -54,14 +46,14 @@ def test_the_first_call_leaves_at_once_and_the_next_waits_for_its_slot(clean_red
 def test_a_burst_of_two_other_calls_leaves_at_once(clean_redis: Redis) -> None:
     waits = Waits()
 
-    spend(CallBudget(url=settings.REDIS_URL, sleep=waits), CallClass.OTHER, count=2)
+    spend(CallBudget(scripts=SharedScripts(url=settings.REDIS_URL), sleep=waits), CallClass.OTHER, count=2)
 
     assert waits == []
 
 
 def test_a_call_that_would_wait_too_long_is_refused_and_books_nothing(clean_redis: Redis) -> None:
     waits = Waits()
-    budget = CallBudget(url=settings.REDIS_URL, sleep=waits)
+    budget = CallBudget(scripts=SharedScripts(url=settings.REDIS_URL), sleep=waits)
     spend(budget, count=2)
 
     for _ in range(3):
@@ -73,7 +65,7 @@ def test_a_call_that_would_wait_too_long_is_refused_and_books_nothing(clean_redi
 
 def test_keys_and_classes_do_not_share_a_budget(clean_redis: Redis) -> None:
     waits = Waits()
-    budget = CallBudget(url=settings.REDIS_URL, sleep=waits)
+    budget = CallBudget(scripts=SharedScripts(url=settings.REDIS_URL), sleep=waits)
 
     spend(budget, api_key="one")
     spend(budget, api_key="two")
@@ -87,12 +79,13 @@ def test_no_calendar_second_holds_more_calls_than_the_broker_allows(clean_redis:
     lock = threading.Lock()
 
     def worker(_: int) -> None:
-        budget = CallBudget(url=settings.REDIS_URL)
+        scripts = SharedScripts(url=settings.REDIS_URL)
+        budget = CallBudget(scripts=scripts)
         for _ in range(6):
             budget.take(api_key="key", call_class=CallClass.OTHER, longest_wait=10)
             with lock:
                 moments.append(time.time())
-        budget.close()
+        scripts.close()
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(worker, range(4)))
@@ -103,14 +96,14 @@ def test_no_calendar_second_holds_more_calls_than_the_broker_allows(clean_redis:
 
 
 def test_the_keys_of_the_schedule_expire_by_themselves(clean_redis: Redis) -> None:
-    spend(CallBudget(url=settings.REDIS_URL, sleep=Waits()), count=2)
+    spend(CallBudget(scripts=SharedScripts(url=settings.REDIS_URL), sleep=Waits()), count=2)
 
     assert 0 < clean_redis.pttl("budget:key:quote") <= 3600
 
 
 def test_a_silent_redis_costs_one_time_out_and_the_process_decides_by_itself(silent_server: str) -> None:
     waits = Waits()
-    budget = CallBudget(url=silent_server, sleep=waits)
+    budget = CallBudget(scripts=SharedScripts(url=silent_server), sleep=waits)
 
     started = time.monotonic()
     spend(budget, CallClass.OTHER, count=4)
@@ -121,7 +114,7 @@ def test_a_silent_redis_costs_one_time_out_and_the_process_decides_by_itself(sil
 
 
 def test_a_dead_redis_costs_nearly_nothing() -> None:
-    budget = CallBudget(url="redis://127.0.0.1:1/0", sleep=Waits())
+    budget = CallBudget(scripts=SharedScripts(url="redis://127.0.0.1:1/0"), sleep=Waits())
 
     started = time.monotonic()
     spend(budget)
@@ -130,7 +123,7 @@ def test_a_dead_redis_costs_nearly_nothing() -> None:
 
 
 def test_without_redis_a_call_that_would_wait_too_long_is_refused() -> None:
-    budget = CallBudget(url="redis://127.0.0.1:1/0", sleep=Waits())
+    budget = CallBudget(scripts=SharedScripts(url="redis://127.0.0.1:1/0"), sleep=Waits())
     spend(budget, count=2)
 
     with pytest.raises(BudgetSpent):
@@ -139,7 +132,9 @@ def test_without_redis_a_call_that_would_wait_too_long_is_refused() -> None:
 
 def test_redis_is_asked_again_after_its_rest(clean_redis: Redis) -> None:
     now = [100.0]
-    budget = CallBudget(url=settings.REDIS_URL, sleep=Waits(), clock=lambda: now[0])
+    budget = CallBudget(
+        scripts=SharedScripts(url=settings.REDIS_URL, clock=lambda: now[0]), sleep=Waits(), clock=lambda: now[0]
+    )
     clean_redis.set("budget:key:quote", "not a number")
     spend(budget)
     clean_redis.delete("budget:key:quote")
