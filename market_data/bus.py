@@ -250,6 +250,14 @@ class AsyncBus:
         if not owned:
             raise ShardTaken(f"a newer owner publishes shard {shard}")
 
+    async def append_raw(self, *, shard: int, epoch: int, blob: bytes) -> None:
+        """Keep a packed raw batch of whatever epoch in the name of the present owner; raises ShardTaken."""
+        keys = [f"fence:{shard}", f"ticks:{shard}", f"raw:{shard}"]
+        with _translated():
+            owned = await self._publish(keys=keys, args=[epoch, b"", blob, RAW_ENTRIES])
+        if not owned:
+            raise ShardTaken(f"a newer owner publishes shard {shard}")
+
     async def fence(self, shard: int) -> int:
         """Return the newest epoch that ever published the shard, 0 for none."""
         return int(await self.get_blob(f"fence:{shard}") or 0)

@@ -22,6 +22,7 @@ from market_data.ingest import Flushed, Ingest
 from market_data.ledger import Ledger, LedgerUnreachable
 from market_data.plan import Plan, Seat
 from market_data.sharding import CONNECTIONS, PER_CONNECTION
+from market_data.spool import Spool
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class Feed:
         bus: AsyncBus,
         ledger: Ledger,
         on_order_update: OrderUpdate,
+        spool: Spool,
         connect: Connect = Connection,
     ) -> None:
         self._shard = shard
@@ -62,7 +64,7 @@ class Feed:
         self._incidents: asyncio.Queue[tuple[Line, ConnectionState]] = asyncio.Queue()
         self._mending: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._outbox = Outbox(bus=bus)
+        self._outbox = Outbox(bus=bus, spool=spool)
         self._gaps = Gaps()
         self._published_at = 0.0
 
@@ -194,6 +196,7 @@ class Feed:
         for task in self._mending:
             task.cancel()
         await asyncio.gather(*(line.close() for line in lines))
+        await self._outbox.close()
         await self._in_database(self._ledger.close)
         self._database.shutdown(wait=True, cancel_futures=True)
 
@@ -271,6 +274,8 @@ class Feed:
             elif now - self._published_at >= REPORT_SECONDS:
                 self._published_at = now
                 await self._outbox.beat(self._ingest.heartbeat(published_at=now))
+            elif self._outbox.backlog:
+                await self._outbox.catch_up(self._ingest.heartbeat(published_at=now))
             await asyncio.sleep(max(FLUSH_SECONDS - (time.monotonic() - began), 0))
 
     async def _publish(self, flushed: Flushed, now: float) -> None:
@@ -321,6 +326,7 @@ class Feed:
             "unplaced": len(self._plan.unplaced),
             "open_gaps": len(self._gaps),
             "backlog_batches": self._outbox.backlog,
+            "backlog_bytes": self._outbox.backlog_bytes,
             "lost_batches": self._outbox.lost,
             "counts": dict(self._ingest.counts),
             "accounts": [self._report_account(key, lines, now) for key, lines in self._lines.items()],

@@ -1,7 +1,10 @@
-"""Batches on their way to the bus; packets that Redis did not take wait here, bounded, and go first when it returns."""
+"""Batches on their way to the bus; packets that Redis did not take wait on disk and go first when it returns."""
 
-from collections import deque
-from typing import Final
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 import structlog
 
@@ -9,27 +12,41 @@ from market_data.batches import Batch
 from market_data.bus import AsyncBus
 from market_data.errors import FeedDown
 from market_data.ingest import Flushed
+from market_data.spool import Spool
 
 log = structlog.get_logger(__name__)
 
-BACKLOG_BYTES: Final = 256 * 1024 * 1024
-CATCH_UP: Final = 20
+# The recorder stores 40,000 rows a second and more: at 20 flushes a second a replay does not outrun it.
+REPLAY_BYTES: Final = 512 * 1024
+RETRY_SECONDS: Final = 0.5
+T = TypeVar("T")
 
 
 class Outbox:
     """Publishes in order; the hubs mend a lost batch from the snapshot, the recorder must get every packet."""
 
-    def __init__(self, *, bus: AsyncBus) -> None:
+    def __init__(self, *, bus: AsyncBus, spool: Spool) -> None:
         self._bus = bus
-        self._waiting: deque[Batch] = deque()
-        self._bytes = 0
+        self._spool = spool
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._failure: BaseException | None = None
-        self.lost = 0
+        self._down_until = 0.0
+        self._unwritten = 0
 
     @property
     def backlog(self) -> int:
         """Return how many batches wait."""
-        return len(self._waiting)
+        return len(self._spool)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Return how much of the disk they take."""
+        return self._spool.used_bytes
+
+    @property
+    def lost(self) -> int:
+        """Return how many batches neither the bus nor the disk took."""
+        return self._spool.lost + self._unwritten
 
     def fail(self, error: BaseException | None) -> None:
         """Let the next call raise an error that was seen where nobody could."""
@@ -38,41 +55,67 @@ class Outbox:
     async def publish(self, flushed: Flushed) -> None:
         """Publish, or keep what the recorder needs; raises ShardTaken for a deposed owner."""
         self._raise()
-        try:
-            if self._waiting:
-                await self._catch_up()
-            if self._waiting:
-                await self._bus.publish_batch(batch=flushed.batch, raw=None)
-                self._keep(flushed.raw)
-            else:
-                await self._bus.publish_batch(batch=flushed.batch, raw=flushed.raw)
-        except FeedDown as error:
-            if not self._waiting:
-                log.warning("market_data.feed.bus_lost", reason=str(error))
-            self._keep(flushed.raw)
+        await self._catch_up(flushed.batch)
+        behind = self.backlog > 0
+        if await self._send(flushed.batch, None if behind else flushed.raw) and not behind:
+            return
+        await self._keep(flushed.raw)
 
     async def beat(self, heartbeat: Batch) -> None:
-        """Publish a heartbeat and what still waits."""
+        """Publish a heartbeat and what still waits; raises ShardTaken for a deposed owner."""
         self._raise()
+        await self._send(heartbeat, None)
+        await self._catch_up(heartbeat)
+
+    async def catch_up(self, owner: Batch) -> None:
+        """Publish some of what waits, in the name of the owner of this batch; raises ShardTaken."""
+        self._raise()
+        await self._catch_up(owner)
+
+    async def close(self) -> None:
+        """Bring what waits to the disk."""
+        await self._in_thread(self._spool.close)
+        self._thread.shutdown(wait=True)
+
+    async def _send(self, batch: Batch, raw: Batch | None) -> bool:
+        """Say whether the bus took it; one that is away is not asked again at once, for every attempt may hang."""
+        if time.monotonic() < self._down_until:
+            return False
         try:
-            await self._bus.publish_batch(batch=heartbeat, raw=None)
-            await self._catch_up()
+            await self._bus.publish_batch(batch=batch, raw=raw)
         except FeedDown as error:
+            self._note_down(error)
+            return False
+        return True
+
+    async def _catch_up(self, owner: Batch) -> None:
+        if not self.backlog or time.monotonic() < self._down_until:
+            return
+        blobs = await self._in_thread(lambda: self._spool.oldest(most_bytes=REPLAY_BYTES))
+        for blob in blobs:
+            try:
+                await self._bus.append_raw(shard=owner.shard, epoch=owner.epoch, blob=blob)
+            except FeedDown as error:
+                self._note_down(error)
+                return
+            await self._in_thread(lambda blob=blob: self._spool.take(blob))  # type: ignore[misc]
+        if not self.backlog:
+            log.info("market_data.feed.spool_replayed")
+
+    async def _keep(self, raw: Batch) -> None:
+        try:
+            await self._in_thread(lambda: self._spool.append(raw.pack()))
+        except OSError as error:
+            self._unwritten += 1
+            log.exception("market_data.feed.spool_failed", reason=str(error))
+
+    def _note_down(self, error: FeedDown) -> None:
+        if not self.backlog:
             log.warning("market_data.feed.bus_lost", reason=str(error))
+        self._down_until = time.monotonic() + RETRY_SECONDS
 
-    async def _catch_up(self) -> None:
-        for _ in range(min(CATCH_UP, len(self._waiting))):
-            batch = self._waiting[0]
-            await self._bus.publish_batch(batch=None, raw=batch)
-            self._waiting.popleft()
-            self._bytes -= batch.rows.nbytes
-
-    def _keep(self, raw: Batch) -> None:
-        self._waiting.append(raw)
-        self._bytes += raw.rows.nbytes
-        while self._bytes > BACKLOG_BYTES:
-            self._bytes -= self._waiting.popleft().rows.nbytes
-            self.lost += 1
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _raise(self) -> None:
         if self._failure is not None:

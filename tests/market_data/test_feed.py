@@ -1,11 +1,13 @@
 """The feed against the exchange: sockets equal to the plan, whatever happens to them."""
 
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from market_data.errors import ShardTaken
 from market_data.feed import Feed
 from market_data.ledger import DatabaseLedger
 from market_data.models import FeedGap, FeedShard, Instrument
+from market_data.spool import Spool
 from market_data.subscriptions import unwish, wish
 from tests.factories import BrokerAccountFactory, CredentialFactory
 from tests.market_data.live import Loop
@@ -41,7 +44,14 @@ class RunningFeed:
         self._loop = Loop()
         self._bus = AsyncBus(url=settings.REDIS_URL)
         ledger = DatabaseLedger(shard=0, shards=1, owner=f"test:{os.getpid()}", sessions=Sessions())
-        self._feed = Feed(shard=0, bus=self._bus, ledger=ledger, on_order_update=on_order_update)
+        self._folder = tempfile.TemporaryDirectory(prefix="spool-")
+        self._feed = Feed(
+            shard=0,
+            bus=self._bus,
+            ledger=ledger,
+            on_order_update=on_order_update,
+            spool=Spool(Path(self._folder.name)),
+        )
         self.future: Future[None] = self._loop.start(self._feed.run())
 
     def __enter__(self) -> "RunningFeed":
@@ -55,6 +65,7 @@ class RunningFeed:
         )
         self._loop.run(self._loop.finish_threads(), seconds=15)
         self._loop.close()
+        self._folder.cleanup()
 
 
 class Floor:

@@ -1,7 +1,9 @@
 """From frames to sequenced batches."""
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from market_data.batches import BatchKind
 from market_data.bus import AsyncBus
 from market_data.feed_outbox import Outbox
 from market_data.ingest import Flushed, Ingest
+from market_data.spool import Spool
 
 
 def frame(*packets: tuple[int, int]) -> bytes:
@@ -116,9 +119,9 @@ def _unpaused(clean_redis: Redis) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_unpaused")
 async def test_packets_wait_while_redis_is_away_and_go_out_in_order(
-    bus: AsyncBus, ingest: Ingest, clean_redis: Redis
+    bus: AsyncBus, ingest: Ingest, clean_redis: Redis, tmp_path: Path
 ) -> None:
-    outbox = Outbox(bus=bus)
+    outbox = Outbox(bus=bus, spool=Spool(tmp_path))
     waited = []
     for number in range(4):
         if number == 1:
@@ -128,6 +131,11 @@ async def test_packets_wait_while_redis_is_away_and_go_out_in_order(
         ingest.receive(source="a", frame=frame((257, number)), received_at=1.0)
         await outbox.publish(flushed(ingest))
         waited.append(outbox.backlog)
+    async with asyncio.timeout(20):
+        while outbox.backlog:
+            await asyncio.sleep(0.05)
+            await outbox.catch_up(ingest.heartbeat(published_at=1.0))
+    await outbox.close()
 
     kept = await bus.raw(shard=0, after="0-0", count=100)
 

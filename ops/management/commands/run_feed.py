@@ -24,6 +24,7 @@ from market_data.bus import AsyncBus
 from market_data.errors import ShardTaken
 from market_data.feed import Feed
 from market_data.ledger import DatabaseLedger
+from market_data.spool import Spool
 from orders.reconciliation import hear
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,7 @@ async def _stream(shard: int, updates: OrderUpdates) -> None:
         bus=bus,
         ledger=DatabaseLedger(shard=shard, shards=settings.FEED_SHARDS, owner=owner, sessions=Sessions()),
         on_order_update=updates,
+        spool=Spool(settings.DATA_DIR / "spool" / str(shard)),
     )
     try:
         await _until_told(feed)
