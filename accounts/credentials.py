@@ -1,6 +1,7 @@
 """The only writer of credentials: logins, rotations, expiry and revocation, each a row version and an audit entry."""
 
 import hashlib
+import hmac
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
@@ -182,7 +183,7 @@ def _is_answered(*, before: Credential | None, held: Credential, request_token: 
     if not held.is_live(now=now):
         return False
     waited = before is not None and before.version != held.version and held.logged_in_at is not None
-    return waited or held.request_token_digest == _digest(request_token)
+    return waited or hmac.compare_digest(held.request_token_digest, _digest(request_token))
 
 
 def _check_owner(account: BrokerAccount, session: KiteSession) -> None:

@@ -1,6 +1,7 @@
 """JSON bodies, bounded in depth, each name once."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
@@ -8,6 +9,8 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
 DEEPEST: Final = 20
+# No column of PostgreSQL holds it. A backslash before the escape would make it five plain characters.
+NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class BoundedJSONParser(JSONParser):
@@ -25,9 +28,12 @@ class BoundedJSONParser(JSONParser):
         if deepest(text) > DEEPEST:
             raise ParseError(f"the body is nested deeper than {DEEPEST} levels")
         try:
-            return json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
+            found = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
         except ValueError as error:
             raise ParseError(f"the body is not JSON: {error}") from error
+        if NUL.search(text):
+            raise ParseError("the body holds a NUL character")
+        return found
 
 
 def deepest(text: str) -> int:

@@ -56,6 +56,17 @@ FEED_SHARDS = env.int("FEED_SHARDS", 1)
 WEBHOOK_ALLOWED_NETWORKS = env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])
 WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", "")
 
+# Where alerts are said besides webhooks, and when one that nobody acknowledged is said again.
+ALERT_ESCALATION_MINUTES = env.int("ALERT_ESCALATION_MINUTES", 10)
+TELEGRAM_ROOT = env.str("TELEGRAM_ROOT", "https://api.telegram.org")
+EMAIL_HOST = env.str("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.int("EMAIL_PORT", 587)
+EMAIL_HOST_USER = env.str("EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("EMAIL_TLS", True)
+EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "ticker@localhost")
+
 INSTALLED_APPS = [
     "daphne",
     "ticker_site.apps.TickerSiteConfig",
@@ -85,6 +96,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "ticker_site.door.Door",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -214,6 +226,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },
+    "record breakers": {
+        "task": "accounts.tasks.record_breakers",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
     "expire dead tokens": {
         "task": "accounts.tasks.expire_tokens",
         "schedule": timedelta(seconds=60),
@@ -226,11 +243,6 @@ CELERY_BEAT_SCHEDULE = {
     },
     "adjust chain windows": {
         "task": "market_data.tasks.adjust_windows",
-    "record breakers": {
-        "task": "accounts.tasks.record_breakers",
-        "schedule": timedelta(seconds=5),
-        "options": {"expires": 5},
-    },
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },
@@ -241,6 +253,16 @@ CELERY_BEAT_SCHEDULE = {
     "sync the calendar": {
         "task": "market_data.tasks.sync_calendar",
         "schedule": crontab(minute=0, hour=6),
+    },
+    "watch what is wrong": {
+        "task": "ops.tasks.watch",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
+    "say alerts": {
+        "task": "ops.tasks.say_alerts",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
     },
     "sync instruments": {
         "task": "market_data.tasks.sync_instruments",

@@ -22,6 +22,10 @@ def test_a_plain_body_is_read() -> None:
     assert parse('{"a": [1, {"b": "[{"}]}') == {"a": [1, {"b": "[{"}]}
 
 
+def test_a_backslash_before_an_escape_makes_it_plain_text() -> None:
+    assert parse(r'{"a": "\\u0000"}') == {"a": r"\u0000"}
+
+
 def test_the_deepest_allowed_is_read() -> None:
     assert parse(nested(DEEPEST)) is not None
 
@@ -37,6 +41,8 @@ def test_the_deepest_allowed_is_read() -> None:
         ('{"a": -Infinity}', "-Infinity"),
         ("{", "not JSON"),
         (b"\xff\xfe", "utf-8"),
+        (r'{"a": "x\u0000y"}', "NUL"),
+        (r'{"a\\\u0000": 1}', "NUL"),
     ],
 )
 def test_a_bad_body_is_refused_with_its_reason(body: str | bytes, said: str) -> None:
