@@ -31,6 +31,20 @@ class VerbUnknown(PlatformError):
     status = 404
 
 
+class AlertUnknown(PlatformError):
+    """The alert is over; look at the list again."""
+
+    code = "alert_unknown"
+    status = 404
+
+
+class NotSaid(PlatformError):
+    """A channel did not take an alert; it is tried again."""
+
+    code = "alert_not_said"
+    status = 502
+
+
 class NoTaker(PlatformError):
     """No other account could take the data; log one in first."""
 

@@ -12,6 +12,11 @@ RED, AMBER = "red", "amber"
 SOON = timedelta(minutes=45)
 TOKEN_SHORT = timedelta(minutes=30)
 BUDGET_SHARE = 0.8
+# A market that trades is never silent for so long.
+FEED_SILENT = timedelta(seconds=60)
+LAG_SLOW_MS, LAG_BAD_MS = 100.0, 500.0
+RECORDER_BEHIND_SECONDS, RECORDER_LOSES_SECONDS = 30.0, 300.0
+SKEW_AMBER_SECONDS, SKEW_RED_SECONDS = 2.0, 30.0
 CHAIN_OLD = timedelta(seconds=15)
 INSTRUMENTS_OLD = timedelta(hours=26)
 MENDS: Mapping[str, str] = {
@@ -34,6 +39,9 @@ def find(state: State) -> tuple[Finding, ...]:
         *(_of_process(process) for process in state.processes if process.tone == "bad"),
         *_of_instruments(state.instruments.synced_at, now=now),
         *_of_chains(state.greeks, now=now, open_=open_),
+        *_of_ticks(state, now=now, open_=open_),
+        *_of_recorder(state.recorder_behind_seconds),
+        *_of_clocks(state),
     ]
     return tuple(sorted(found, key=lambda finding: finding.severity != RED))
 
@@ -170,3 +178,60 @@ def _of_chains(greeks: Greeks, *, now: datetime, open_: bool) -> Iterator[Findin
                 text=f"The Greeks of {chain.underlying} {chain.expiry} are old.",
                 mend="Is worker:greeks alive, and do ticks of the chain arrive?",
             )
+
+
+def _of_ticks(state: State, *, now: datetime, open_: bool) -> Iterator[Finding]:
+    feed = state.feed
+    wanted = open_ and feed.wanted > 0 and not feed.trouble
+    if wanted and (feed.newest_at is None or now - feed.newest_at > FEED_SILENT):
+        yield Finding(
+            code="feed_silent",
+            severity=RED,
+            subject="feed",
+            text="No tick has arrived for a minute although the market is open.",
+            mend="Is an account logged in, and is the feed alive? Fail over to move the instruments.",
+        )
+    for row in state.accounts.values():
+        lag = None if row.feed is None or not open_ else row.feed.lag_p99_ms
+        if lag is not None and lag > LAG_SLOW_MS:
+            yield _about(
+                row,
+                code="feed_slow",
+                severity=RED if lag > LAG_BAD_MS else AMBER,
+                text=f"Ticks of {row.label} come {'half' if lag > LAG_BAD_MS else 'a tenth of'} a second late.",
+                mend="Look at the machine's load and at the network; fail over if only this account is slow.",
+                verb="fail_over",
+            )
+
+
+def _of_recorder(behind_seconds: float) -> Iterator[Finding]:
+    if behind_seconds > RECORDER_BEHIND_SECONDS:
+        yield Finding(
+            code="recorder_behind",
+            severity=RED if behind_seconds > RECORDER_LOSES_SECONDS else AMBER,
+            subject="recorder",
+            text="The recorder stores ticks later than they come.",
+            mend="Look at the database's disk and load: the stream keeps some minutes, then ticks are lost for good.",
+        )
+
+
+def _of_clocks(state: State) -> Iterator[Finding]:
+    for task in state.overdue:
+        yield Finding(
+            code="task_overdue",
+            severity=AMBER,
+            subject=task.name,
+            text=f"The periodic task {task.name} has not run when it was due.",
+            mend="Is beat alive and is the task's worker? Look at the task's page.",
+            url=reverse("admin:django_celery_beat_periodictask_changelist"),
+            url_text="Periodic tasks",
+        )
+    skew = abs(state.clock_skew_seconds)
+    if skew > SKEW_AMBER_SECONDS:
+        yield Finding(
+            code="clock_skew",
+            severity=RED if skew > SKEW_RED_SECONDS else AMBER,
+            subject="database",
+            text="The clocks of the web process and of the database differ.",
+            mend="Let both machines follow a time server: leases, budgets and order times rest on it.",
+        )

@@ -237,6 +237,25 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overdue:
+    """A periodic task that should have run and did not."""
+
+    name: str
+    due_at: datetime
+    last_run_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InHand:
+    """The alert of a finding: whether somebody has it in hand."""
+
+    id: int
+    opened_at: datetime
+    owner: str
+    acknowledged_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something wrong and what mends it: either a page to open, a verb of the Desk, or words."""
 
@@ -248,6 +267,7 @@ class Finding:
     url: str = ""
     url_text: str = ""
     verb: str = ""
+    alert: InHand | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +300,9 @@ class State:
     timeline: tuple[Event, ...]
     tiles: tuple[Tile, ...] = ()
     findings: tuple[Finding, ...] = ()
+    overdue: tuple[Overdue, ...] = ()
+    clock_skew_seconds: float = 0.0
+    recorder_behind_seconds: float = 0.0
 
 
 def to_json(value: object) -> Json:

@@ -1,6 +1,6 @@
 """Looks at the whole platform and returns its state as frozen values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,8 +16,8 @@ from accounts.models import AuditEntry, TradingHalt
 from accounts.queries import Principal, open_halts
 from market_data.queries import listed
 from market_data.trading_days import read_calendar
-from ops import chains, feed, findings, flow, matrix, pulse, tiles
-from ops.state import Broker, Event, Halt, Instruments, Json, Market, State, Trading, to_json
+from ops import alerts, chains, feed, findings, flow, lateness, matrix, pulse, tiles
+from ops.state import Broker, Event, Finding, Halt, InHand, Instruments, Json, Market, State, Trading, to_json
 from orders.clock import trading_day
 
 TIMELINE = 14
@@ -32,6 +32,7 @@ QUIET = ("accounts.api_key.used",)
 def snapshot(*, now: datetime) -> State:
     """Return the state at this moment: some twenty indexed queries and a handful of reads from Redis."""
     day = trading_day(now)
+    skew = lateness.clock_skew_seconds()
     heard = pulse.listen()
     halts = tuple(_halt(row) for row in open_halts())
     flowing = flow.read(day=day)
@@ -49,9 +50,24 @@ def snapshot(*, now: datetime) -> State:
         processes=pulse.processes(pulse=heard),
         greeks=chains.read(now=now, pulse=heard),
         timeline=_timeline(),
+        overdue=lateness.overdue(now=now),
+        clock_skew_seconds=round(skew, 1),
+        recorder_behind_seconds=pulse.number(heard.reports.get("recorder"), "behind_seconds") or 0.0,
     )
-    state = replace(state, findings=findings.find(state))
+    state = replace(state, findings=tuple(_in_hand(findings.find(state))))
     return replace(state, tiles=tiles.of(state))
+
+
+def _in_hand(found: Iterable[Finding]) -> Iterator[Finding]:
+    """Say of each finding who has it in hand."""
+    held = alerts.open_alerts()
+    for finding in found:
+        alert = held.get(alerts.key_of(finding))
+        if alert is None:
+            yield finding
+            continue
+        hand = InHand(id=alert.pk, opened_at=alert.opened_at, owner=alert.owner, acknowledged_at=alert.acknowledged_at)
+        yield replace(finding, alert=hand)
 
 
 class Glance:

@@ -1,4 +1,4 @@
-"""Proof of life: beat sends one pulse a queue, and the worker that carries it says so."""
+"""Periodic work of beat: proof of life by queue, and alerts from what is wrong."""
 
 import os
 
@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from market_data.bus import sync_bus
+from ops import alerts, saying, status
 
 
 @shared_task(name="ops.tasks.pulse")
@@ -13,3 +14,16 @@ def pulse(queue: str) -> None:
     """Say that beat and the worker of this queue are alive."""
     report = {"at": timezone.now().timestamp(), "pid": os.getpid(), "state": "alive"}
     sync_bus().put_health(name=f"worker:{queue}", report=report)
+
+
+@shared_task
+def watch(**_: object) -> None:
+    """Bring the alerts into line with what is wrong now."""
+    now = timezone.now()
+    alerts.watch(findings=status.snapshot(now=now).findings, now=now)
+
+
+@shared_task
+def say_alerts(**_: object) -> None:
+    """Carry due alerts to their channels."""
+    saying.deliver_due(now=timezone.now())

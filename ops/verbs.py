@@ -8,7 +8,7 @@ from accounts.audit import required
 from accounts.errors import AccountUnknown
 from accounts.models import BrokerAccount, TradingHalt
 from accounts.queries import Principal
-from ops import failover, halt
+from ops import alerts, failover, halt
 from ops.errors import HaltUnknown, VerbUnknown
 from ops.state import Json, to_json
 from ops.status import glance
@@ -205,7 +205,29 @@ def _choice(name: str, label: str, options: Mapping[str, str]) -> Choice:
     return Choice(name=name, label=label, options=tuple(Option(*pair) for pair in options.items()))
 
 
+def _show_acknowledge(target: str, _now: datetime) -> Preview:
+    alert = alerts.open_alert(alert_id=_number(target))
+    held = f" {alert.owner} has it now." if alert.owner else ""
+    return Preview(
+        title="Take this in hand",
+        text=f"{alert.text}{held}",
+        touches=(Touch("→", "it is yours from now on and is not escalated; it closes when its cause is gone"),),
+        confirm="Take in hand",
+        mild=True,
+    )
+
+
+def _do_acknowledge(target: str, form: Form, actor: str, now: datetime) -> str:
+    alert = alerts.acknowledge(alert_id=_number(target), actor=actor, reason=form.get("reason", ""), now=now)
+    return f"{actor} has it in hand: {alert.text}"
+
+
+def _number(target: str) -> int:
+    return int(target) if target.isdecimal() else 0
+
+
 VERBS: Mapping[str, Verb] = {
+    "acknowledge": Verb(_show_acknowledge, _do_acknowledge),
     "halt": Verb(_show_halt, _do_halt),
     "resume": Verb(_show_resume, _do_resume, stepped_up=True),
     "fail_over": Verb(_show_fail_over, _do_fail_over),

@@ -246,6 +246,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },
+    "correct candles": {
+        "task": "market_data.tasks.correct_candles",
+        "schedule": crontab(minute="*/2", hour="0,15-23"),
+        "options": {"expires": 110},
+    },
     "maintain partitions": {
         "task": "market_data.tasks.maintain_partitions",
         "schedule": crontab(minute=10, hour="0,12"),

@@ -68,7 +68,7 @@ def test_the_administrator_can_sign_in(broker: SandboxServer, secrets: Path, cli
     start(broker, secrets)
 
     answer = client.post("/admin/login/", {"username": "founder", "password": "a password for the test"})
-    assert answer.url.startswith("/admin/second-factor/")
+    assert answer["Location"].startswith("/admin/second-factor/")
 
 
 def test_the_printed_key_opens_the_api_and_its_file_is_private(

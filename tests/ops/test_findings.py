@@ -20,6 +20,7 @@ from ops.state import (
     Instruments,
     Market,
     Orders,
+    Overdue,
     Process,
     State,
     Token,
@@ -160,3 +161,39 @@ def test_everything_found_says_what_mends_it() -> None:
     states = (with_row(token=DEAD), with_row(orders=AccountOrders(unknown=1)), with_row(state="cordoned"))
 
     assert all(finding.mend for state in states for finding in findings.find(state))
+
+
+SILENT = replace(SOUND.feed, newest_at=NOW - timedelta(seconds=61))
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (replace(SOUND, feed=SILENT), ("feed_silent", "red")),
+        (replace(SOUND, feed=replace(SOUND.feed, newest_at=None)), ("feed_silent", "red")),
+        (replace(SOUND, recorder_behind_seconds=31.0), ("recorder_behind", "amber")),
+        (replace(SOUND, recorder_behind_seconds=301.0), ("recorder_behind", "red")),
+        (replace(SOUND, clock_skew_seconds=-2.5), ("clock_skew", "amber")),
+        (replace(SOUND, clock_skew_seconds=31.0), ("clock_skew", "red")),
+        (replace(SOUND, overdue=(Overdue(name="sweep", due_at=NOW, last_run_at=NOW),)), ("task_overdue", "amber")),
+        (with_row(feed=replace(FEED, lag_p99_ms=101.0)), ("feed_slow", "amber")),
+        (with_row(feed=replace(FEED, lag_p99_ms=501.0)), ("feed_slow", "red")),
+    ],
+    ids=lambda value: value[0] + " " + value[1] if isinstance(value, tuple) else "",
+)
+def test_what_is_late_is_named(state: State, expected: tuple[str, str]) -> None:
+    assert [(finding.code, finding.severity) for finding in findings.find(state)] == [expected]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        replace(SOUND, feed=SILENT, market=CLOSED),
+        replace(SOUND, feed=replace(SILENT, wanted=0)),
+        replace(SOUND, recorder_behind_seconds=29.0),
+        replace(SOUND, clock_skew_seconds=1.9),
+    ],
+    ids=["market closed", "nothing wanted", "recorder keeps up", "clocks agree"],
+)
+def test_what_is_in_time_is_not_named(state: State) -> None:
+    assert findings.find(state) == ()

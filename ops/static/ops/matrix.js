@@ -10,6 +10,7 @@ const STATES = {
 };
 const TOKEN_DAY_SECONDS = 24 * 3600;
 const VERBS = {
+  acknowledge: ["Take in hand", "act"],
   fail_over: ["Fail over", "act"],
   restore: ["Restore", "act act--main"],
   halt: ["Halt", "act act--bad"],

@@ -60,11 +60,20 @@ function findingNode(finding, mayAct) {
     "li",
     {},
     chip(red ? "bad" : "warn", red ? "Act now" : "Look today"),
-    h("p", {}, h("b", {}, finding.text), " ", h("span", { class: "mend" }, finding.mend)),
+    h("p", {}, h("b", {}, finding.text), " ", h("span", { class: "mend" }, finding.mend), " ", handOf(finding.alert)),
   );
-  if (finding.url) item.append(h("a", { class: "act act--main", href: finding.url, "data-focus": "go" }, finding.url_text));
-  else if (finding.verb && mayAct) item.append(verbButton(finding.verb, finding.subject));
+  const acts = h("div", { class: "acts" });
+  if (finding.alert && mayAct && !finding.alert.acknowledged_at) acts.append(verbButton("acknowledge", finding.text, finding.alert.id));
+  if (finding.url) acts.append(h("a", { class: "act act--main", href: finding.url, "data-focus": "go" }, finding.url_text));
+  else if (finding.verb && mayAct) acts.append(verbButton(finding.verb, finding.subject));
+  item.append(acts);
   return item;
+}
+
+function handOf(alert) {
+  if (!alert) return h("span", { class: "hand" }, "just seen");
+  const since = `since ${clockTime(alert.opened_at)}`;
+  return h("span", { class: "hand" }, alert.owner ? `${since}, in hand of ${alert.owner}` : `${since}, in nobody's hand`);
 }
 
 export function drawOrders(orders) {
