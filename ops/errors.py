@@ -57,3 +57,10 @@ class LoginFailed(PlatformError):
 
     code = "login_failed"
     status = 502
+
+
+class BackupFailed(PlatformError):
+    """The backup was not written or not restored; the text says what to mend."""
+
+    code = "backup_failed"
+    status = 500
