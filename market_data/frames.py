@@ -11,6 +11,7 @@ import orjson
 
 from kite.types import Mode
 from kite.wire import Rows, divisor
+from market_data.freshness import Flags, ages
 
 MAGIC: Final = 0x54
 VERSION: Final = 1
@@ -30,13 +31,21 @@ HEADER: Final = np.dtype(
         ("published_us", "<u8"),
     ]
 )
-# Prices are integers: rupees times the divisor of the token's segment, as on the exchange's own wire.
-LTP: Final = np.dtype([("instrument_token", "<u4"), ("last_price", "<u4"), ("received_ms", "<u8")])
+# Prices are integers: rupees times the divisor of the segment, as on the exchange's own wire. The time of receipt is 48
+# bits of milliseconds; with the header's time of publication it gives the age.
+HEAD: Final = (
+    ("instrument_token", "<u4"),
+    ("last_price", "<u4"),
+    ("received_low", "<u4"),
+    ("received_high", "<u2"),
+    ("flags", "u1"),
+    ("reserved_head", "u1"),
+)
+STALE_FLAG: Final = 1
+LTP: Final = np.dtype(list(HEAD))
 QUOTE: Final = np.dtype(
     [
-        ("instrument_token", "<u4"),
-        ("last_price", "<u4"),
-        ("received_ms", "<u8"),
+        *HEAD,
         ("average_price", "<u4"),
         ("open", "<u4"),
         ("high", "<u4"),
@@ -67,17 +76,21 @@ FULL: Final = np.dtype(
 RECORDS: Final[Mapping[Mode, np.dtype[np.void]]] = {Mode.LTP: LTP, Mode.QUOTE: QUOTE, Mode.FULL: FULL}
 PRICES: Final = frozenset({"last_price", "average_price", "open", "high", "low", "close"})
 
+# What the hub says of a row when it builds the frame: how old it is, and whether that is too old.
+TRUTH: Final = ("age_ms", "stale")
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    Mode.LTP.value: ("instrument_token", "last_price", "received_at"),
+    Mode.LTP.value: ("instrument_token", "last_price", "received_at", *TRUTH),
     Mode.QUOTE.value: (
         *("instrument_token", "last_price", "received_at", "kind", "exchange_at", "average_price"),
         *("open", "high", "low", "close", "last_quantity", "volume", "buy_quantity", "sell_quantity", "oi"),
+        *TRUTH,
     ),
     Mode.FULL.value: (
         *("instrument_token", "last_price", "received_at", "kind", "exchange_at", "average_price"),
         *("open", "high", "low", "close", "last_quantity", "volume", "buy_quantity", "sell_quantity", "oi"),
         *("oi_high", "oi_low", "last_trade_at"),
         *("bid_price", "bid_quantity", "bid_orders", "ask_price", "ask_quantity", "ask_orders"),
+        *TRUTH,
     ),
 }
 
@@ -98,25 +111,27 @@ class FrameType(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Which stretch of a shard's sequence a frame covers."""
+    """Which stretch of a shard's sequence a frame covers, and when it is built, in epoch seconds."""
 
     shard: int
     epoch: int
     from_sequence: int
     to_sequence: int
     published_us: int
+    built_at: float
 
 
-def encode(*, rows: Rows, mode: Mode, form: Format, kind: FrameType, span: Span) -> bytes:
-    """Return one data frame."""
+def encode(*, rows: Rows, stale: Flags, mode: Mode, form: Format, kind: FrameType, span: Span) -> bytes:
+    """Return one data frame; `stale` has a flag per row."""
     if form is Format.BINARY:
-        return _binary(rows, mode, kind, span)
+        return _header(len(rows), mode, kind, span) + _records(rows, stale, mode).tobytes()
+    truth = {"age_ms": (ages(rows, at=span.built_at) * 1000).astype(np.int64).tolist(), "stale": stale.tolist()}
     document = {
         "t": "snap" if kind is FrameType.SNAPSHOT else "d",
         "m": mode.value,
         "s": [span.shard, span.epoch, span.from_sequence, span.to_sequence],
         "ts": span.published_us // 1000,
-        "d": list(zip(*(rows[name].tolist() for name in FIELDS[mode]), strict=True)),
+        "d": list(zip(*(truth.get(name) or rows[name].tolist() for name in FIELDS[mode]), strict=True)),
     }
     return orjson.dumps(document)
 
@@ -126,27 +141,28 @@ def text(document: Mapping[str, object]) -> bytes:
     return orjson.dumps(document)
 
 
-def _binary(rows: Rows, mode: Mode, kind: FrameType, span: Span) -> bytes:
+def _header(count: int, mode: Mode, kind: FrameType, span: Span) -> bytes:
     header = np.zeros(1, HEADER)
     header["magic"], header["version"] = MAGIC, VERSION
     header["type"], header["mode"] = kind, MODE_NUMBER[mode]
-    header["count"], header["shard"], header["epoch"] = len(rows), span.shard, span.epoch
+    header["count"], header["shard"], header["epoch"] = count, span.shard, span.epoch
     header["from_sequence"], header["to_sequence"] = span.from_sequence, span.to_sequence
     header["published_us"] = span.published_us
-    return header.tobytes() + _records(rows, mode).tobytes()
+    return header.tobytes()
 
 
-def _records(rows: Rows, mode: Mode) -> Rows:
+def _records(rows: Rows, stale: Flags, mode: Mode) -> Rows:
     records = np.zeros(len(rows), RECORDS[mode])
     scale = _scales(rows["instrument_token"])
+    received = (rows["received_at"] * 1000).astype(np.uint64)
+    records["received_low"], records["received_high"] = received & 0xFFFFFFFF, received >> 32
+    records["flags"] = stale * STALE_FLAG
     for name in records.dtype.names or ():
         if name in PRICES:
             records[name] = np.rint(rows[name] * scale)
-        elif name == "received_ms":
-            records[name] = rows["received_at"] * 1000
         elif name in {"bids", "asks"}:
             _fill_levels(records[name], rows, name[:3], scale)
-        elif not name.startswith("reserved"):
+        elif not name.startswith(("reserved", "received", "flags")):
             records[name] = rows[name]
     return records
 

@@ -17,7 +17,9 @@ from market_data.batches import Batch, BatchKind
 from market_data.bus import AsyncBus
 from market_data.errors import BadBatch, FeedDown
 from market_data.frames import text
+from market_data.freshness import Freshness
 from market_data.hub_clients import Client, Cohort, Lane, Message, Resumed, Roster, ShardView
+from market_data.hub_watch import ReadCalendar, Watch, ordinary_week
 from market_data.table import Slots
 
 log = structlog.get_logger(__name__)
@@ -33,9 +35,13 @@ CLIENT_GONE = (OSError, RuntimeError, ValueError)
 class Hub:
     """One per web process; starts in the running loop when the first client comes."""
 
-    def __init__(self, *, bus: AsyncBus, shards: int | None = None) -> None:
+    def __init__(
+        self, *, bus: AsyncBus, shards: int | None = None, read_calendar: ReadCalendar = ordinary_week
+    ) -> None:
         self._bus = bus
-        self._views = {shard: ShardView(shard) for shard in range(shards or settings.FEED_SHARDS)}
+        freshness = Freshness()
+        self._watch = Watch(read=read_calendar, freshness=freshness)
+        self._views = {shard: ShardView(shard, freshness=freshness) for shard in range(shards or settings.FEED_SHARDS)}
         self._clients: set[Client] = set()
         self._roster = Roster(self._views)
         self._tasks: list[asyncio.Task[None]] = []
@@ -46,7 +52,7 @@ class Hub:
     def start(self) -> None:
         """Begin to listen, once."""
         if not self._tasks:
-            jobs = (self._listen, self._beat, self._report)
+            jobs = (self._listen, self._beat, self._report, self._watch.follow)
             self._tasks = [asyncio.create_task(self._keep(job), name=f"hub {job.__name__}") for job in jobs]
 
     async def stop(self) -> None:
@@ -297,6 +303,7 @@ class Hub:
             await asyncio.sleep(BEAT_SECONDS)
             now = time.monotonic()
             self._judge_shards(now)
+            self._judge_quotes()
             beat = {"t": "hb", "ts": time.time_ns() // 1_000_000, "s": self._ages(now)}
             message = {"type": "websocket.send", "text": text(beat).decode()}
             for client in list(self._clients):
@@ -323,6 +330,26 @@ class Hub:
                 view.stale = True
                 self._notify({"t": "stale", "s": view.shard})
 
+    def _judge_quotes(self) -> None:
+        """Tell whoever streams a quote that it became stale; who cannot hear now gets its row, which says so."""
+        for view in self._views.values():
+            tokens = self._watch.look(view, at=time.time())
+            if not len(tokens):
+                continue
+            self.counts["quotes_stale"] += len(tokens)
+            for cohort in list(self._roster.cohorts()):
+                hit = cohort.tokens[np.isin(cohort.tokens, tokens)].tolist()
+                if hit:
+                    self._tell_stale(cohort, view, hit)
+
+    def _tell_stale(self, cohort: Cohort, view: ShardView, tokens: list[int]) -> None:
+        message = {"type": "websocket.send", "text": text({"t": "stale", "s": view.shard, "i": tokens}).decode()}
+        for client, lane in list(cohort.lanes.items()):
+            if client.busy_since is None:
+                self._send(client, message)
+            else:
+                lane.fresh[view.shard].update(tokens)
+
     def _notify(self, notice: dict[str, object]) -> None:
         message = {"type": "websocket.send", "text": text(notice).decode()}
         for client in list(self._clients):
@@ -343,6 +370,7 @@ class Hub:
                 "clients": len(self._clients),
                 "cohorts": len(self._roster),
                 "instruments": sum(view.table.size for view in self._views.values()),
+                "stale_quotes": self._watch.count(),
                 "stale_shards": [view.shard for view in self._views.values() if view.stale],
                 "counts": dict(self.counts),
             }

@@ -9,6 +9,7 @@ import numpy as np
 
 from kite.types import Mode
 from market_data.frames import Format, FrameType, Span, encode
+from market_data.freshness import Freshness
 from market_data.table import LastValues, Slots, Tokens, take
 
 Message = Mapping[str, Any]
@@ -19,8 +20,9 @@ SNAPSHOT_CURSOR: Final = -1
 class ShardView:
     """One shard as this process knows it."""
 
-    def __init__(self, shard: int) -> None:
+    def __init__(self, shard: int, *, freshness: Freshness) -> None:
         self.shard = shard
+        self.freshness = freshness
         self.epoch = 0
         self.sequence = 0
         self.published_us = 0
@@ -37,6 +39,7 @@ class ShardView:
             from_sequence=cursor,
             to_sequence=self.sequence,
             published_us=self.published_us,
+            built_at=time.time(),
         )
 
     def begin(self, epoch: int) -> None:
@@ -56,7 +59,7 @@ class Cohort:
         self.lanes: dict[Client, Lane] = {}
         self._slots: dict[int, Slots] = {}
         self._frames: dict[tuple[int, int], Message | None] = {}
-        self._built_for: dict[int, tuple[int, int]] = {}
+        self._built_for: dict[int, tuple[int, int, int]] = {}
 
     def slots(self, view: ShardView) -> Slots:
         """Return where the cohort's instruments are in a shard's table."""
@@ -81,7 +84,8 @@ class Cohort:
         return self._build(view, slots, cursor=0, kind=FrameType.SNAPSHOT)
 
     def _cached(self, view: ShardView, cursor: int) -> Message | None:
-        position = (view.epoch, view.sequence)
+        # In silence a frame's ages go on: it is kept for a second.
+        position = (view.epoch, view.sequence, int(time.monotonic()))
         if self._built_for.get(view.shard) != position:
             self._frames = {key: frame for key, frame in self._frames.items() if key[0] != view.shard}
             self._built_for[view.shard] = position
@@ -100,7 +104,9 @@ class Cohort:
         if not len(chosen):
             return None
         rows = take(view.table.rows, chosen)
-        payload = encode(rows=rows, mode=self.mode, form=self.form, kind=kind, span=view.span(cursor))
+        span = view.span(cursor)
+        stale = view.freshness.stale(rows, at=span.built_at)
+        payload = encode(rows=rows, stale=stale, mode=self.mode, form=self.form, kind=kind, span=span)
         if self.form is Format.BINARY:
             return {"type": "websocket.send", "bytes": payload}
         return {"type": "websocket.send", "text": payload.decode()}

@@ -10,11 +10,14 @@ from django.contrib.postgres.search import SearchQuery
 from django.db.models import Max, Q, QuerySet
 
 from kite.types import Mode
-from kite.wire import Rows
+from kite.wire import TICK, Rows
 from market_data.aliases import INDICES, candidates
 from market_data.bus import sync_bus
+from market_data.calendar import IST
 from market_data.errors import IndexUnknown, InstrumentUnknown
+from market_data.freshness import Freshness
 from market_data.models import Candle, Instrument, InstrumentSync, Subscription
+from market_data.trading_days import read_calendar
 
 WIDTH: Final[Mapping[str, int]] = {Mode.LTP: 0, Mode.QUOTE: 1, Mode.FULL: 2}
 
@@ -108,6 +111,16 @@ def latest_of(tokens: Iterable[int]) -> dict[int, np.void]:
     """Return the last row of `kite.wire.TICK` of each token that has one."""
     rows = sync_bus().latest()
     return {int(row["instrument_token"]): row for row in _chosen(rows, tokens)}
+
+
+def stale_of(rows: Iterable[np.void], *, now: datetime) -> list[bool]:
+    """Say of each tick row whether it is older than its class allows while its exchange trades."""
+    found = list(rows)
+    freshness = Freshness()
+    freshness.follow(read_calendar(since=now.astimezone(IST).date()), now=now)
+    stacked = np.array(found, TICK) if found else np.zeros(0, TICK)
+    judged: list[bool] = freshness.stale(stacked, at=now.timestamp()).tolist()
+    return judged
 
 
 def last_prices(tokens: Iterable[int], *, now: datetime) -> dict[int, tuple[float, float]]:

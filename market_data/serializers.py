@@ -223,8 +223,11 @@ class QuoteListSerializer(serializers.Serializer[Any]):
     missing = serializers.ListField(child=serializers.CharField())
 
 
-def quote_of(row: np.void, *, now: datetime) -> dict[str, object]:
-    """Return a tick row as a quote: prices in rupees, times in epoch seconds, `age_seconds` since it was received."""
+def quote_of(row: np.void, *, stale: bool, now: datetime) -> dict[str, object]:
+    """Return a tick row as a quote: prices in rupees, times in epoch seconds, `age_seconds` since it was received.
+
+    `stale` says that it is older than its class allows while its exchange trades.
+    """
     quote: dict[str, object] = {
         "instrument_token": int(row["instrument_token"]),
         "last_price": float(row["last_price"]),
@@ -239,3 +242,4 @@ def quote_of(row: np.void, *, now: datetime) -> dict[str, object]:
         quote |= {name: int(row[name]) for name in ("volume", "buy_quantity", "sell_quantity", "oi")}
         quote["average_price"] = float(row["average_price"])
     return quote
+        "stale": stale,

@@ -1,7 +1,7 @@
 """Blobs on disk while the bus is away: appended in order, read back in order, bounded.
 
 What was appended survives a killed process at once and a failure of power after FSYNC_SECONDS. A segment that is read
-to its end is deleted; after a crash in the middle of one it is read again from its beginning: readers must know doubles.
+to its end is deleted; after a crash within one it is read again from its beginning: readers must know doubles.
 """
 
 import os

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from accounts.cursors import read_cursor, write_cursor
 from market_data.errors import InstrumentUnknown
 from market_data.models import Instrument
-from market_data.queries import candles, catalogue_version, instruments_by_keys, latest_of, search
+from market_data.queries import candles, catalogue_version, instruments_by_keys, latest_of, search, stale_of
 from market_data.serializers import (
     INSTRUMENT_FIELDS,
     CandleListSerializer,
@@ -86,13 +86,18 @@ class QuoteListView(APIView):
         responses=QuoteListSerializer,
     )
     def get(self, request: Request) -> Response:
-        """Return the last value of each instrument with its age; what is not streamed is named as missing."""
+        """Return each last value, its age and whether it is stale; what is not streamed is missing."""
         keys = request.query_params.getlist("i")
         if not 1 <= len(keys) <= QUOTES_MAX:
             raise ValidationError({"i": f"1 to {QUOTES_MAX} keys such as NSE:INFY, were {len(keys)}"})
         known = {row.instrument_token: row for row in _instruments(keys)}
         now = timezone.now()
-        quotes = {str(known[token]): quote_of(row, now=now) for token, row in latest_of(known).items()}
+        latest = latest_of(known)
+        stale = stale_of(latest.values(), now=now)
+        quotes = {
+            str(known[token]): quote_of(row, stale=old, now=now)
+            for (token, row), old in zip(latest.items(), stale, strict=True)
+        }
         missing = [str(row) for row in known.values() if str(row) not in quotes]
         return Response({"results": quotes, "missing": missing})
 

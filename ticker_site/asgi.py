@@ -1,9 +1,11 @@
 """The web process: Django over HTTP, one hub and the consumers over WebSocket."""
 
 import os
+from datetime import datetime
 from typing import Any
 
 import django
+from channels.db import database_sync_to_async
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 from django.urls import path
@@ -17,8 +19,10 @@ from accounts.vault import installed  # noqa: E402
 from greeks.consumers import ChainConsumer  # noqa: E402
 from greeks.hub import ChainHub  # noqa: E402
 from market_data.bus import AsyncBus  # noqa: E402
+from market_data.calendar import Calendar  # noqa: E402
 from market_data.consumers import TickConsumer  # noqa: E402
 from market_data.hub import Hub  # noqa: E402
+from market_data.trading_days import read_calendar  # noqa: E402
 from ops.panel import DeskConsumer  # noqa: E402
 from orders.consumers import OrderConsumer  # noqa: E402
 from ticker_site.bounded_body import BoundedBody  # noqa: E402
@@ -26,7 +30,14 @@ from ticker_site.bounded_body import BoundedBody  # noqa: E402
 installed.require()
 
 bus = AsyncBus(url=settings.REDIS_URL)
-hub = Hub(bus=bus)
+
+
+async def calendar_of(now: datetime) -> Calendar:
+    """Return the calendar from today on."""
+    return await database_sync_to_async(read_calendar)(since=now.date())
+
+
+hub = Hub(bus=bus, read_calendar=calendar_of)
 chain_hub = ChainHub(bus=AsyncBus(url=settings.REDIS_URL))
 
 

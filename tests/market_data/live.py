@@ -27,6 +27,7 @@ from market_data.bus import AsyncBus
 from market_data.commands import Limits
 from market_data.consumers import TickConsumer
 from market_data.hub import Hub
+from market_data.hub_watch import ReadCalendar, ordinary_week
 from tests.factories import UserFactory
 from tests.market_data.factories import ticks
 
@@ -66,8 +67,10 @@ def tick_router(consumer: Any) -> URLRouter:
 class WebProcess:
     """uvicorn with nothing but the tick socket."""
 
-    def __init__(self, *, limits: Limits | None = None, shards: int = 1) -> None:
-        self.hub = Hub(bus=AsyncBus(url=settings.REDIS_URL), shards=shards)
+    def __init__(
+        self, *, limits: Limits | None = None, shards: int = 1, read_calendar: ReadCalendar = ordinary_week
+    ) -> None:
+        self.hub = Hub(bus=AsyncBus(url=settings.REDIS_URL), shards=shards, read_calendar=read_calendar)
         application = tick_router(TickConsumer.as_asgi(hub=self.hub, limits=limits))
         config = uvicorn.Config(
             application, port=0, log_level="warning", ws_per_message_deflate=False, lifespan="off", ws_max_size=1 << 20

@@ -134,7 +134,7 @@ export class TickerClient {
     if (message.t === "d" || message.t === "snap") this.takeRows(message);
     else if (message.t === "welcome") this.welcome(message);
     else if (message.t === "err") this.onError(message);
-    else if (message.t === "stale" || message.t === "live") this.onState(message.t, message.s);
+    else if (message.t === "stale" || message.t === "live") this.onState(message.t, message.s, message.i);
   }
 
   welcome(message) {
