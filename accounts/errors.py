@@ -91,6 +91,21 @@ class CredentialMissing(PlatformError):
     status = 409
 
 
+class AddressRefused(PlatformError):
+    """An address cannot be registered for this account: it is none, one too many, or another family's."""
+
+    code = "address_refused"
+    status = 409
+
+
+class EgressUnseen(PlatformError):
+    """Nobody can say now from where this account's orders leave, so they wait."""
+
+    code = "egress_unseen"
+    status = 503
+    retryable = True
+
+
 class ReasonMissing(PlatformError):
     """The deed goes into the audit trail, so it needs a reason."""
 

@@ -5,17 +5,19 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
 
 from accounts.audit import record, required
 from accounts.breaker import Change, forget_history, take_history
 from accounts.breaker import State as BreakerState
 from accounts.errors import AccountExists, AccountStateConflict, AccountUnknown
-from accounts.models import AuditEntry, BrokerAccount
+from accounts.families import refuse_sharing
+from accounts.models import AuditEntry, BrokerAccount, Credential
 from accounts.queries import due_for_recovery
 from accounts.shared import SharedScripts
 
 PLATFORM = "platform"
-CHANGEABLE = frozenset({"group", "streams_data", "places_orders", "source_address"})
+CHANGEABLE = frozenset({"owner", "group", "streams_data", "places_orders", "source_address", "order_proxy"})
 State = BrokerAccount.State
 
 
@@ -41,6 +43,7 @@ def change(*, account_id: UUID, changes: Mapping[str, object], actor: str, now: 
             return account
         for name, value in changes.items():
             setattr(account, name, value)
+        refuse_sharing(account_id=account.pk, group_id=account.group_id)
         _save(account, changes)
         detail = {name: str(value) for name, value in changes.items()}
         record(actor=actor, action="accounts.account.changed", subject=subject_of(account), detail=detail, now=now)
@@ -90,6 +93,27 @@ def retire(*, account_id: UUID, reason: str, actor: str, now: datetime) -> None:
             raise AccountStateConflict(f"{account.label} is {account.state}: cordon it first", field="account")
         if account.state == State.CORDONED:
             _move(account, State.RETIRED, actor=actor, reason=required(reason), now=now)
+
+
+def delete(*, account_id: UUID, reason: str, actor: str, now: datetime) -> None:
+    """Take an account away that never did anything: only a cordoned or retired one that no other row needs."""
+    why = required(reason)
+    with transaction.atomic():
+        account = locked(account_id)
+        if account.state not in {State.CORDONED, State.RETIRED}:
+            raise AccountStateConflict(f"{account.label} is {account.state}: cordon it first", field="account")
+        try:
+            with transaction.atomic():
+                Credential.objects.filter(account=account).delete()
+                account.delete()
+        except ProtectedError as error:
+            kinds = sorted({str(row._meta.verbose_name) for row in error.protected_objects})  # noqa: SLF001
+            raise AccountStateConflict(
+                f"{account.label} has a history ({', '.join(kinds)}): retire it instead", field="account"
+            ) from error
+        detail = {"broker_user_id": account.broker_user_id}
+        subject = subject_of(account)
+        record(actor=actor, action="accounts.account.deleted", subject=subject, reason=why, detail=detail, now=now)
 
 
 def record_breaker_changes(*, scripts: SharedScripts, now: datetime) -> int:

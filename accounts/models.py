@@ -6,11 +6,14 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
 
-from accounts import guards  # noqa: F401 (Django finds an app's models through this module)
+from accounts import addresses, guards  # noqa: F401 (Django finds an app's models through this module)
 from accounts.fields import SealedField
+
+PROXY = r"^https?://[A-Za-z0-9.:\[\]-]+$"
 
 
 class User(AbstractUser):
@@ -44,7 +47,7 @@ class User(AbstractUser):
 
 
 class AccountGroup(models.Model):
-    """Accounts of one owner or one family, the unit inside which an address may be shared."""
+    """Accounts of one family: the unit inside which the rules let a registered address be shared."""
 
     name = models.CharField(max_length=80, unique=True)
 
@@ -66,10 +69,20 @@ class BrokerAccount(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     label = models.SlugField(max_length=50, unique=True)
     broker_user_id = models.CharField(max_length=20, unique=True)
+    owner = models.CharField(max_length=80, blank=True, help_text="Whose money it is.")
     group = models.ForeignKey(AccountGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     streams_data = models.BooleanField(default=True)
     places_orders = models.BooleanField(default=True)
-    source_address = models.GenericIPAddressField(null=True, blank=True)
+    source_address = models.GenericIPAddressField(
+        null=True, blank=True, help_text="The address of this machine that the account's calls leave from."
+    )
+    order_proxy = models.CharField(
+        max_length=200,
+        blank=True,
+        validators=[RegexValidator(PROXY, "http://host:port, without a name and a password")],
+        help_text="http://host:port of a proxy that the account's order calls leave through.",
+    )
+    egress_fault = models.CharField(max_length=200, blank=True, editable=False)
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     state_reason = models.CharField(max_length=200, blank=True)
     state_changed_at = models.DateTimeField(null=True, blank=True)
@@ -83,6 +96,9 @@ class BrokerAccount(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state="active") | ~Q(state_reason=""), name="account_state_has_a_reason"
+            ),
+            models.CheckConstraint(
+                condition=Q(order_proxy="") | Q(order_proxy__regex=PROXY), name="account_proxy_without_password"
             ),
             models.CheckConstraint(
                 condition=Q(state="degraded") ^ Q(recovers_at__isnull=True), name="account_recovers_only_when_degraded"

@@ -128,6 +128,7 @@ def login_of(credential: Credential) -> Login:
         rest_root=settings.KITE_REST_ROOT,
         ws_root=settings.KITE_WS_ROOT,
         source_address=credential.account.source_address or "",
+        order_proxy=credential.account.order_proxy,
     )
 
 

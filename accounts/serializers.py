@@ -9,7 +9,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import serializers
 
 from accounts.authentication import ApiKeyAuthentication, PrincipalSessionAuthentication
-from accounts.models import AccountGroup, BrokerAccount, Credential
+from accounts.models import AccountGroup, AuditEntry, BrokerAccount, Credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,13 @@ class AccountSerializer(serializers.Serializer[Any]):
 
     label = serializers.CharField(source="account.label")  # type: ignore[assignment] # DRF takes it out of the class
     broker_user_id = serializers.CharField(source="account.broker_user_id")
+    owner = serializers.CharField(source="account.owner")
     group = serializers.CharField(source="account.group.name", default=None)
     streams_data = serializers.BooleanField(source="account.streams_data")
     places_orders = serializers.BooleanField(source="account.places_orders")
     source_address = serializers.IPAddressField(source="account.source_address")
+    order_proxy = serializers.CharField(source="account.order_proxy")
+    egress_fault = serializers.CharField(source="account.egress_fault")
     state = serializers.ChoiceField(choices=BrokerAccount.State.choices, source="account.state")
     state_reason = serializers.CharField(source="account.state_reason")
     state_changed_at = serializers.DateTimeField(source="account.state_changed_at")
@@ -85,10 +88,12 @@ class NewAccountSerializer(serializers.ModelSerializer[BrokerAccount]):
         fields: tuple[str, ...] = (
             "label",
             "broker_user_id",
+            "owner",
             "group",
             "streams_data",
             "places_orders",
             "source_address",
+            "order_proxy",
         )
 
 
@@ -96,7 +101,7 @@ class AccountChangeSerializer(NewAccountSerializer):
     """What an account is used for."""
 
     class Meta(NewAccountSerializer.Meta):
-        fields = ("group", "streams_data", "places_orders", "source_address")
+        fields = ("owner", "group", "streams_data", "places_orders", "source_address", "order_proxy")
 
 
 class StateSerializer(serializers.Serializer[object]):
@@ -104,6 +109,57 @@ class StateSerializer(serializers.Serializer[object]):
 
     state = serializers.ChoiceField(choices=["active", "cordoned", "retired"])
     reason = serializers.CharField(max_length=200)
+
+
+class ReasonSerializer(serializers.Serializer[object]):
+    """Why."""
+
+    reason = serializers.CharField(max_length=200)
+
+
+class AddressesSerializer(ReasonSerializer):
+    """The addresses registered at the broker: all of them, two at most; none lets orders leave from anywhere."""
+
+    addresses = serializers.ListField(child=serializers.IPAddressField(), max_length=8)
+
+
+class RegisteredAddressesSerializer(serializers.Serializer[object]):
+    """What is registered, and what was seen last."""
+
+    addresses = serializers.ListField(child=serializers.CharField())
+    egress_fault = serializers.CharField()
+    seen = serializers.CharField(allow_null=True)
+    verdict = serializers.CharField(allow_null=True)
+    why = serializers.CharField(allow_null=True)
+    seen_at = serializers.DateTimeField(allow_null=True)
+
+
+class EventSerializer(serializers.Serializer[AuditEntry]):
+    """One deed of an account's history."""
+
+    at = serializers.DateTimeField()
+    actor = serializers.CharField()
+    action = serializers.CharField()
+    reason = serializers.CharField()
+    detail = serializers.JSONField()
+
+
+class HistorySerializer(serializers.Serializer[object]):
+    """The newest deeds about an account, newest first."""
+
+    results = EventSerializer(many=True)
+
+
+class StatsSerializer(serializers.Serializer[object]):
+    """How many accounts there are, by what they may do."""
+
+    total = serializers.IntegerField()
+    logged_in = serializers.IntegerField()
+    streams_data = serializers.IntegerField()
+    places_orders = serializers.IntegerField()
+    orders_refused_by_egress = serializers.IntegerField()
+    states = serializers.DictField(child=serializers.IntegerField())
+    groups = serializers.DictField(child=serializers.IntegerField())
 
 
 class ProbeSerializer(serializers.Serializer[object]):

@@ -9,12 +9,13 @@ from accounts.breaker import GOOD_PROBES, Breaker, State
 from accounts.budget import CallBudget
 from accounts.errors import BrokerRests, BudgetSpent
 from accounts.shared import SharedScripts
-from kite.errors import KiteError
+from kite.errors import Evidence, KiteError, Unavailable
 from kite.limits import CallClass
-from kite.rest import Rest
+from kite.rest import Rest, observed_address
 from kite.types import Login
 
 PROBE_AGAIN_SECONDS: Final = 1.0
+NOBODY_ASKED: Final = Evidence(method="", path="")
 
 
 class Sessions:
@@ -60,6 +61,12 @@ class Sessions:
             if failure is not None:
                 return PROBE_AGAIN_SECONDS
         return None
+
+    def observed_address(self, login: Login) -> str:
+        """Return the address this login's order calls are seen to leave from; raises Unavailable."""
+        if not settings.EGRESS_ECHO_URL:
+            raise Unavailable("EGRESS_ECHO_URL names no server that could say.", evidence=NOBODY_ASKED)
+        return observed_address(login=login, echo_url=settings.EGRESS_ECHO_URL)
 
     def wait_of(self, login: Login, call_class: CallClass) -> float:
         """Return the seconds a call of this login would wait for its slot."""

@@ -1,16 +1,20 @@
 """Periodic work of beat: accounts come back, tokens die at six, the audit chain's head is kept."""
 
 from pathlib import Path
+from typing import Any
 
 import structlog
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import audit, credentials, health
-from accounts.models import RevokedToken
+from accounts import audit, credentials, egress, health, probing
+from accounts.errors import EgressUnseen, LoginNeeded
+from accounts.models import BrokerAccount, RevokedToken
+from accounts.queries import login_for
 from accounts.shared import Resting, SharedScripts
 from accounts.tokens import LEEWAY
+from kite.errors import KiteError
 
 log = structlog.get_logger(__name__)
 
@@ -47,3 +51,28 @@ def record_breakers(**_: object) -> None:
         log.info("accounts.breaker.history_waits")
     finally:
         scripts.close()
+
+
+@shared_task(bind=True)
+def check_egress(self: Any, /, **_: object) -> None:
+    """Look again from where refused accounts' orders leave, and for the first time today of every bound account."""
+    now = timezone.now()
+    for account_id in egress.bound_accounts():
+        try:
+            login = login_for(account_id=account_id, now=now)
+            egress.require_seen(login=login, sessions=self.app.sessions, now=now)
+        except LoginNeeded:
+            continue
+        except EgressUnseen as error:
+            log.warning("accounts.egress.unseen", account_id=str(account_id), error=str(error))
+
+
+@shared_task(bind=True)
+def probe_logins(self: Any, /, **_: object) -> None:
+    """Ask the broker, before the open, whether every login still works; a dead token asks for a login."""
+    now = timezone.now()
+    for account in BrokerAccount.objects.exclude(state=BrokerAccount.State.RETIRED).order_by("label"):
+        try:
+            probing.probe(account_id=account.pk, sessions=self.app.sessions, now=now)
+        except (KiteError, LoginNeeded) as error:
+            log.warning("accounts.login.not_ready", account=account.label, code=error.code, error=str(error))

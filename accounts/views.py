@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import credentials, health
+from accounts import credentials, health, probing
 from accounts.errors import Forbidden, LoginRefused, PlatformError
 from accounts.models import BrokerAccount, User
 from accounts.permissions import caller_of
@@ -25,7 +25,6 @@ from accounts.queries import (
     account_by_label,
     current_credential,
     current_credentials,
-    login_for,
     principal_of,
     visible_accounts,
 )
@@ -37,12 +36,13 @@ from accounts.serializers import (
     NewAccountSerializer,
     PrincipalSerializer,
     ProbeSerializer,
+    ReasonSerializer,
     RotationSerializer,
     StateSerializer,
 )
 from accounts.sessions import Sessions
 from accounts.tokens import revoke_token
-from kite.errors import KiteError, SessionExpired
+from kite.errors import KiteError
 
 MAY_LOG_IN = "ops:write"
 STATE_VERBS = {"active": health.uncordon, "cordoned": health.cordon, "retired": health.retire}
@@ -75,9 +75,9 @@ class AccountListView(APIView):
 
 
 class AccountView(APIView):
-    """GET and PATCH /api/v1/accounts/{label}."""
+    """GET, PATCH and DELETE /api/v1/accounts/{label}."""
 
-    required_scopes = {"GET": "accounts:read", "PATCH": "accounts:write"}
+    required_scopes = {"GET": "accounts:read", "PATCH": "accounts:write", "DELETE": "accounts:write"}
 
     @extend_schema(operation_id="accounts_get", responses=AccountSerializer)
     def get(self, request: Request, label: str) -> Response:
@@ -95,6 +95,17 @@ class AccountView(APIView):
             account_id=account.pk, changes=form.validated_data, actor=principal.label, now=timezone.now()
         )
         return Response(_document(changed))
+
+    @extend_schema(operation_id="accounts_delete", request=ReasonSerializer, responses={204: None})
+    def delete(self, request: Request, label: str) -> Response:
+        """Take away a cordoned or retired account that never did anything; one with a history is only retired."""
+        principal = caller_of(request)
+        account = account_by_label(label=label, principal=principal)
+        form = ReasonSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        reason = form.validated_data["reason"]
+        health.delete(account_id=account.pk, reason=reason, actor=principal.label, now=timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class AccountStateView(APIView):
@@ -123,14 +134,8 @@ class ProbeView(APIView):
     def post(self, request: Request, label: str) -> Response:
         """Ask the broker who the login belongs to; a dead token is forgotten."""
         account = account_by_label(label=label, principal=caller_of(request))
-        now = timezone.now()
-        login = login_for(account_id=account.pk, now=now)
         sessions: Sessions = request.kite  # type: ignore[attr-defined] # by the middleware
-        try:
-            profile = sessions.client(login).profile()
-        except SessionExpired as error:
-            credentials.expire_token(account_id=account.pk, version=login.version, now=now, reason=str(error))
-            raise
+        profile = probing.probe(account_id=account.pk, sessions=sessions, now=timezone.now())
         return Response(ProbeSerializer(profile).data)
 
 

@@ -41,6 +41,13 @@ def keep_tokens_out_of_logs() -> None:
         logging.getLogger(name).addFilter(_is_harmless)
 
 
+def cause_of(error: Exception) -> str:
+    """Name the innermost failure without the texts of the libraries, which quote addresses with their secrets."""
+    while error.__context__ is not None and isinstance(error.__context__, Exception):
+        error = error.__context__
+    return type(error).__name__
+
+
 def _is_harmless(record: logging.LogRecord) -> bool:
     return "access_token" not in record.getMessage()
 
@@ -109,6 +116,13 @@ class _Bounded(HTTPConnection):
             else:
                 return sock
         raise failure
+
+    def _tunnel(self) -> None:
+        """What is said to a proxy is no byte of the request."""
+        try:
+            super()._tunnel()
+        finally:
+            current_call.get().sent = False
 
     def send(self, data: Any) -> None:
         call = current_call.get()

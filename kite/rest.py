@@ -33,7 +33,7 @@ from kite.answers import (
     Quote,
     SegmentMargin,
 )
-from kite.calls import Call, PlainPool, SecurePool, current_call, keep_tokens_out_of_logs
+from kite.calls import Call, PlainPool, SecurePool, cause_of, current_call, keep_tokens_out_of_logs
 from kite.checksum import session_checksum
 from kite.errors import KiteError, OutcomeUnknown, Unavailable
 from kite.forms import conversion, form, gtt_form, indian, json_orders
@@ -69,16 +69,22 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, source_address=self._source, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
 
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, source_address=self._source, **options)
+        manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+        return manager
+
 
 class _Session(requests.Session):
     """Sends once, keeps what came back and judges it before the library reads it."""
 
-    def __init__(self, source_address: str) -> None:
+    def __init__(self, source_address: str, order_proxy: str = "") -> None:
         super().__init__()
         keep_tokens_out_of_logs()
         # The environment must not slip in a proxy, a .netrc password or another certificate store.
         self.trust_env = False
         self._source_address = source_address
+        self._order_proxies = {"http": order_proxy, "https": order_proxy} if order_proxy else None
         self.mount("https://", _Adapter(source_address))
         self.mount("http://", _Adapter(source_address))
 
@@ -86,7 +92,7 @@ class _Session(requests.Session):
         call = current_call.get()
         path = urlsplit(request.url or "").path
         call.seen = evidence(method=request.method or "", path=path)
-        response = self._carry(request, call, verify=options.get("verify", True))
+        response = self.carry(request, call, verify=options.get("verify", True))
         if isinstance(response, str):
             # Raised outside the handler: the library's exceptions hold the request with its secrets.
             raise unanswered(seen=call.seen, expected=call.expected, sent=call.sent, cause=response)
@@ -94,16 +100,17 @@ class _Session(requests.Session):
         self._judge(response, call)
         return response
 
-    def _carry(self, request: requests.PreparedRequest, call: Call, *, verify: bool) -> requests.Response | str:
+    def carry(self, request: requests.PreparedRequest, call: Call, *, verify: bool) -> requests.Response | str:
         """Return the answer, or why there is none. An order leaves on a connection nobody used before."""
         adapter = _Adapter(self._source_address) if call.expected.write else self.get_adapter(request.url or "")
         if call.expected.write:
             request.headers["Connection"] = "close"
         try:
-            response = adapter.send(request, timeout=TOTAL_TIMEOUT, verify=verify)
+            proxies = self._order_proxies if call.expected.write else None
+            response = adapter.send(request, timeout=TOTAL_TIMEOUT, verify=verify, proxies=proxies)
             response.content  # noqa: B018 - reads the body
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return _cause(error)
+            return cause_of(error)
         finally:
             if call.expected.write:
                 adapter.close()
@@ -167,7 +174,7 @@ class Rest:
         self._told = told
         self._connect_timeout = connect_timeout
         self._total_timeout = total_timeout
-        self._session = _Session(login.source_address)
+        self._session = _Session(login.source_address, login.order_proxy)
         self._client = _Client(login=login, session=self._session)
         self.funds = Funds(client=self._client, call=self._call)
 
@@ -360,6 +367,28 @@ def open_session(*, rest_root: str, api_key: str, api_secret: str, request_token
         client.close()
 
 
+def observed_address(*, login: Login, echo_url: str) -> str:
+    """Return the address from which a server that echoes it, as text or as JSON, sees this login's order calls."""
+    session = _Session(login.source_address, login.order_proxy)
+    deadline = time.monotonic() + CONNECT_TIMEOUT
+    call = Call(expected=_WRITE, csv=False, connect_by=deadline, answer_by=deadline)
+    before = current_call.set(call)
+    try:
+        answer = session.carry(session.prepare_request(requests.Request("GET", echo_url)), call, verify=True)
+    finally:
+        current_call.reset(before)
+        session.close()
+    told = answer if isinstance(answer, str) else f"it answered {answer.status_code}"
+    if isinstance(answer, str) or answer.status_code != HTTPStatus.OK:
+        raise Unavailable(f"The echo of addresses cannot be asked: {told}.", evidence=call.seen)
+    echoed = document(answer.content)
+    return (
+        str(echoed.get("ip", ""))
+        if isinstance(echoed, Mapping)
+        else answer.content[:64].decode("ascii", "replace").strip()
+    )
+
+
 def _unreadable(call: Call, what: str) -> KiteError:
     kind = OutcomeUnknown if call.expected.write else Unavailable
     return kind(f"The broker's answer could not be read: {what}.", evidence=call.seen)
@@ -367,10 +396,3 @@ def _unreadable(call: Call, what: str) -> KiteError:
 
 def _by_key(reader: Callable[[Json], _Value], answer: Mapping[str, Any]) -> dict[str, _Value]:
     return {key: reader(row) for key, row in zip(answer, rows(list(answer.values())), strict=True)}
-
-
-def _cause(error: Exception) -> str:
-    """Name the innermost failure without the texts of the libraries, which quote addresses with their secrets."""
-    while error.__context__ is not None and isinstance(error.__context__, Exception):
-        error = error.__context__
-    return type(error).__name__

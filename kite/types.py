@@ -95,6 +95,7 @@ class Login:
     rest_root: str
     ws_root: str
     source_address: str = ""
+    order_proxy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import django_stubs_ext
 import environ
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
@@ -13,6 +12,7 @@ from accounts.rates import Allowance
 from ticker_site.logs import logging_config
 from ticker_site.look import unfold_look
 from ticker_site.redis_urls import broker_url, channel_layer_host
+from ticker_site.schedule import BEAT_SCHEDULE
 
 django_stubs_ext.monkeypatch()
 
@@ -33,7 +33,12 @@ INSTALLATION_ID = env.str("INSTALLATION_ID", "local")
 # Broker: the sandbox and the real exchange differ in these roots alone.
 KITE_REST_ROOT = env.str("KITE_REST_ROOT", "https://api.kite.trade")
 KITE_WS_ROOT = env.str("KITE_WS_ROOT", "wss://ws.kite.trade")
+# Refuse orders while an exchange is closed. The sandbox keeps hours of its own, so its start turns this off.
+CHECK_MARKET_HOURS = env.bool("CHECK_MARKET_HOURS", True)
 KITE_LOGIN_URL = env.str("KITE_LOGIN_URL", "https://kite.zerodha.com/connect/login")
+
+# A server of yours, outside, that answers with the address it is asked from: it proves from where orders leave.
+EGRESS_ECHO_URL = env.str("EGRESS_ECHO_URL", "")
 
 # Secrets at rest.
 VAULT_PROVIDER = env.str("VAULT_PROVIDER", "keyfile")
@@ -181,99 +186,7 @@ CELERY_TIMEZONE = "Asia/Kolkata"
 # One beat leads by a lease of the database; others may stand by.
 CELERY_BEAT_SCHEDULER = "ops.beat:LeasedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
-CELERY_BEAT_SCHEDULE = {
-    **{
-        f"pulse of {queue}": {
-            "task": "ops.tasks.pulse",
-            "schedule": timedelta(seconds=3),
-            "args": [queue],
-            "options": {"queue": queue, "expires": 6},
-        }
-        for queue in ("orders", "greeks", "default")
-    },
-    "sweep orders": {
-        "task": "orders.tasks.sweep",
-        "schedule": timedelta(seconds=2),
-        "options": {"expires": 4},
-    },
-    "reconcile order books": {
-        "task": "orders.tasks.reconcile_books",
-        "schedule": timedelta(seconds=15),
-        "options": {"expires": 15},
-    },
-    "sweep webhooks": {
-        "task": "webhooks.tasks.sweep",
-        "schedule": timedelta(seconds=2),
-        "options": {"expires": 4},
-    },
-    "settle portfolio instructions": {
-        "task": "portfolio.tasks.settle_instructions",
-        "schedule": timedelta(seconds=20),
-        "options": {"expires": 20},
-    },
-    "recompute chains": {
-        "task": "greeks.tasks.recompute_chains",
-        "schedule": timedelta(seconds=1),
-        "options": {"expires": 1},
-    },
-    "record chain minutes": {
-        "task": "greeks.tasks.record_minutes",
-        "schedule": timedelta(seconds=60),
-        "options": {"expires": 30},
-    },
-    "restore recovered accounts": {
-        "task": "accounts.tasks.restore_recovered",
-        "schedule": timedelta(seconds=5),
-        "options": {"expires": 5},
-    },
-    "record breakers": {
-        "task": "accounts.tasks.record_breakers",
-        "schedule": timedelta(seconds=5),
-        "options": {"expires": 5},
-    },
-    "expire dead tokens": {
-        "task": "accounts.tasks.expire_tokens",
-        "schedule": timedelta(seconds=60),
-        "options": {"expires": 60},
-    },
-    "export the audit head": {
-        "task": "accounts.tasks.export_audit_head",
-        "schedule": timedelta(minutes=5),
-        "options": {"expires": 300},
-    },
-    "adjust chain windows": {
-        "task": "market_data.tasks.adjust_windows",
-        "schedule": timedelta(seconds=5),
-        "options": {"expires": 5},
-    },
-    "correct candles": {
-        "task": "market_data.tasks.correct_candles",
-        "schedule": crontab(minute="*/2", hour="0,15-23"),
-        "options": {"expires": 110},
-    },
-    "maintain partitions": {
-        "task": "market_data.tasks.maintain_partitions",
-        "schedule": crontab(minute=10, hour="0,12"),
-    },
-    "sync the calendar": {
-        "task": "market_data.tasks.sync_calendar",
-        "schedule": crontab(minute=0, hour=6),
-    },
-    "watch what is wrong": {
-        "task": "ops.tasks.watch",
-        "schedule": timedelta(seconds=10),
-        "options": {"expires": 10},
-    },
-    "say alerts": {
-        "task": "ops.tasks.say_alerts",
-        "schedule": timedelta(seconds=5),
-        "options": {"expires": 5},
-    },
-    "sync instruments": {
-        "task": "market_data.tasks.sync_instruments",
-        "schedule": crontab(minute=30, hour=8),
-    },
-}
+CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
