@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -121,7 +120,7 @@ class Exchange:
             ordered_at=now, price=params.price, trigger_price=params.trigger_price,
             disclosed_quantity=params.disclosed_quantity, validity_ttl=params.validity_ttl,
             market_protection=params.market_protection, pending=params.quantity, tag=params.tag,
-            auction_number=params.auction_number, algo_id=params.algo_id, placed_wall=time.time(),
+            auction_number=params.auction_number, algo_id=params.algo_id,
             sequence=next(self._sequence),
         )  # fmt: skip
         order.tags.extend([params.tag] if params.tag else [])

@@ -42,7 +42,7 @@ SOCKET_KINDS = {
     "update_late": "an order update waits (`seconds`), so that later ones overtake it",
 }
 ORDER_KINDS = {
-    "visibility_lag": "new orders are missing from the books for `seconds`",
+    "visibility_lag": "new orders are missing from the books for `seconds` of the exchange's clock",
     "stuck_validation": "orders stay in VALIDATION PENDING while the fault lasts",
     "cancel_refused": "cancels answer that the order is being processed",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sandbox.calendar import DATA, parse_holiday, parse_special
 from sandbox.clock import IST
+from sandbox.fault_command import FORM, describe_faults, parse_fault
 
 EPILOG = """
 examples:
@@ -18,8 +19,13 @@ examples:
   python -m sandbox --instruments instruments.csv       start from a real Kite instruments dump
   python -m sandbox --chain nse-chain.json.gz           NIFTY options from a real NSE option chain
 
+  python -m sandbox --fault kind=lost_answer,route=order.place,probability=0.5,from=60,until=180
+  python -m sandbox fault --credentials-file creds.json kind=socket_drop,account=SBX001      in one that runs
+
 The exchange speaks Kite Connect v3 (REST and WebSocket) on one port. Its control API is under /_control, its page
 at /. sandbox/README.md describes both.
+
+faults:
 """
 
 
@@ -46,6 +52,7 @@ class Options:
     journal: Path | None = None
     state: Path | None = None
     scenario: Path | None = None
+    fault: tuple[dict[str, object], ...] = ()
     totp: bool = False
     tied: bool = False
     limits: bool = True
@@ -57,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m sandbox",
         description="A Kite-compatible exchange: log in, trade and stream against it with any Kite Connect client.",
-        epilog=EPILOG,
+        epilog=EPILOG + describe_faults(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = result.add_argument
@@ -91,6 +98,10 @@ def parser() -> argparse.ArgumentParser:
     add("--journal", type=Path, metavar="PATH", help="also append the journal to this file, a JSON object a line")
     add("--state", type=Path, metavar="PATH", help="keep sessions, orders, positions and GTTs across restarts")
     add("--scenario", type=Path, metavar="JSON", help="run a file of timed control steps after the start")
+    add(
+        "--fault", type=parse_fault, action="append", default=[], metavar="FAULT",
+        help=f"start with a fault: {FORM}, seconds from the start; may be repeated",
+    )  # fmt: skip
     add("--totp", action="store_true", help="the login page asks for a TOTP code as well")
     add("--tied", action="store_true", help="end when standard input closes, so as not to outlive the starter")
     add("--no-limits", dest="limits", action="store_false", help="do not count rate limits")

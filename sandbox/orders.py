@@ -122,7 +122,6 @@ class Order:
     tag: str | None = None
     tags: list[str] = field(default_factory=list)
     guid: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
-    placed_wall: float = 0.0
     sequence: int = 0
     queue_ahead: int = 0
     modifications: int = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from datetime import timedelta
 
 from sandbox.call import Call, Route
 from sandbox.errors import KiteError, permission_error
@@ -74,8 +74,8 @@ def visible_orders(call: Call) -> list[Order]:
     lag = call.site.faults.holds("visibility_lag", user=call.caller.user_id)
     if lag is None:
         return orders
-    oldest = time.time() - lag.seconds()
-    return [order for order in orders if order.placed_wall <= oldest]
+    newest = call.site.clock.now() - timedelta(seconds=lag.seconds())
+    return [order for order in orders if order.history[0].ordered_at <= newest]
 
 
 async def order_book(call: Call) -> object:

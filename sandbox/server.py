@@ -15,6 +15,7 @@ from aiohttp.log import server_logger
 
 from sandbox.accounts import credentials, write_private
 from sandbox.app import build_app
+from sandbox.control_actions import inject
 from sandbox.door import Door
 from sandbox.options import Options
 from sandbox.scenario import play, read_scenario
@@ -38,6 +39,8 @@ async def serve(options: Options) -> None:
         site.start(_keep_saved(site, options.state))
     if options.scenario is not None:
         site.start(play(site, read_scenario(options.scenario)))
+    for spec in options.fault:
+        inject(site, spec)
     ticking = asyncio.create_task(site.run())
     sys.stdout.write(f"sandbox ready {site.http_root}\n")
     sys.stdout.flush()
