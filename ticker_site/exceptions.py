@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -31,6 +32,8 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
         return _from_kite(error)
     if isinstance(error, exceptions.ValidationError):
         return _from_validation(error)
+    if isinstance(error, OperationalError):
+        return _from_database(error)
     response = exception_handler(error, context)
     if response is None:
         return None
@@ -58,6 +61,19 @@ def _from_kite(error: KiteError) -> Response:
         code=f"broker_{error.code}",
         http_status=KITE_STATUS.get(type(error), status.HTTP_502_BAD_GATEWAY),
         detail=error.message,
+    )
+
+
+def _from_database(error: OperationalError) -> Response:
+    # Its own words name tables and addresses; a caller needs to know that the same request may be sent again.
+    log.error("database.unavailable", error=type(error.__cause__ or error).__name__, exc_info=error)
+    text = "the database did not answer in time: send the request again, with the same Idempotency-Key if it had one"
+    return _document(
+        code="database_unavailable",
+        http_status=status.HTTP_503_SERVICE_UNAVAILABLE,
+        detail=text,
+        extra={"retryable": True},
+        headers={"Retry-After": "1"},
     )
 
 
