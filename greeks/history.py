@@ -1,19 +1,22 @@
-"""One row a chain and minute from the blobs that stand on the bus, and what the rows of years say about today."""
+"""Minutes of chains and options from the blobs that stand on the bus, and what the rows of years say about today."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 
-from greeks import analytics, queries, store
+from greeks import analytics, option_rows, option_store, queries, store
+from greeks.conventions import IST
 from greeks.errors import NotEnoughQuotes
 from greeks.models import ChainMinute
 from greeks.smile import Skew
 from greeks.store import Chain
 from greeks.summary import fitted, summarise
 from market_data.bus import SyncBus
+from market_data.calendar import Calendar
+from market_data.trading_days import read_calendar
 
 FRESH: Final = timedelta(seconds=60)
 SESSIONS: Final = 252
@@ -33,12 +36,27 @@ class Standing:
 
 def record(*, bus: SyncBus, now: datetime) -> int:
     """Keep this minute of every live chain that had a fresh price in it, and return how many; raises FeedDown."""
-    blob = bus.get_blob(store.INDEX)
-    heads = store.unpack_index(blob) if blob else []
-    chains = (store.unpack(found) for head in heads if (found := bus.get_blob(head.key.blob)))
     minute = now.replace(second=0, microsecond=0)
-    rows = [_minute(chain, minute) for chain in chains if _is_fresh(chain, now)]
+    rows = [_minute(chain, minute) for chain in _fresh_chains(bus, now)]
     return len(ChainMinute.objects.bulk_create(rows, ignore_conflicts=True))
+
+
+def record_options(*, bus: SyncBus, now: datetime) -> int:
+    """Keep this minute of the options that are held, traded or near the forward, of all in the session's last minute.
+
+    Returns how many were new; raises FeedDown.
+    """
+    minute = now.replace(second=0, microsecond=0)
+    each_side = queries.history_strikes()
+    calendar = read_calendar(since=now.astimezone(IST).date())
+    written = 0
+    for chain in _fresh_chains(bus, now):
+        kept = option_rows.worth_keeping(chain=chain, each_side=each_side.get(chain.key.underlying, 0))
+        if _is_last_minute(calendar, chain, minute):
+            kept[:] = True
+        rows = option_rows.live_minutes(chain=chain, kept=kept, minute=minute.timestamp())
+        written += option_store.write(underlying=chain.key.underlying, rows=rows)
+    return written
 
 
 def standing(*, underlying: str, now: datetime) -> Standing:
@@ -65,6 +83,18 @@ def _constant(sessions: Iterable[list[ChainMinute]]) -> list[float]:
         for rows in sessions
     ]
     return [level for level in levels if np.isfinite(level)]
+
+
+def _fresh_chains(bus: SyncBus, now: datetime) -> Iterator[Chain]:
+    blob = bus.get_blob(store.INDEX)
+    heads = store.unpack_index(blob) if blob else []
+    chains = (store.unpack(found) for head in heads if (found := bus.get_blob(head.key.blob)))
+    return (chain for chain in chains if _is_fresh(chain, now))
+
+
+def _is_last_minute(calendar: Calendar, chain: Chain, minute: datetime) -> bool:
+    session = calendar.session_at(exchange=chain.header["exchange"].decode(), at=minute)
+    return session is not None and session.closes - minute <= timedelta(minutes=1)
 
 
 def _is_fresh(chain: Chain, now: datetime) -> bool:

@@ -24,6 +24,10 @@ class ChainSetting(models.Model):
     profile = models.CharField(
         max_length=12, choices=[(profile.value, profile.value) for profile in Profile], default=Profile.FWD_CAL.value
     )
+    history_strikes = models.PositiveSmallIntegerField(
+        default=10,
+        help_text="Strikes kept every minute above and below the forward even without open interest or volume",
+    )
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -113,3 +117,45 @@ class ChainMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.underlying} {self.expiry} {self.minute_at:%Y-%m-%d %H:%M}"
+
+
+class OptionMinute(models.Model):
+    """What one option was worth in one minute; the table is partitioned by day and written by COPY.
+
+    `flags`, `profile` and the sources are the codes of `kernel.Flag`, `Profile`, `PriceSource`, `ForwardSource` and
+    `option_rows.SOURCES`; null where there was no value, and the flags say why.
+    """
+
+    pk = models.CompositePrimaryKey("instrument_token", "minute_at")
+    minute_at = models.DateTimeField()
+    instrument_token = models.BigIntegerField()
+    underlying = models.CharField(max_length=24)
+    expiry = models.DateField()
+    strike = models.FloatField()
+    sign = models.SmallIntegerField()
+    profile = models.SmallIntegerField()
+    source = models.SmallIntegerField()
+    flags = models.IntegerField()
+    price_source = models.SmallIntegerField()
+    forward_source = models.SmallIntegerField()
+    oi = models.BigIntegerField()
+    volume = models.BigIntegerField()
+    price = models.FloatField(null=True)
+    price_age = models.FloatField(null=True)
+    spot = models.FloatField(null=True)
+    forward = models.FloatField(null=True)
+    iv = models.FloatField(null=True)
+    delta = models.FloatField(null=True)
+    gamma = models.FloatField(null=True)
+    theta = models.FloatField(null=True)
+    vega = models.FloatField(null=True)
+    rho = models.FloatField(null=True)
+    vanna = models.FloatField(null=True)
+    charm = models.FloatField(null=True)
+    vomma = models.FloatField(null=True)
+
+    class Meta:
+        managed = False
+
+    def __str__(self) -> str:
+        return f"{self.instrument_token} {self.minute_at:%Y-%m-%d %H:%M}"

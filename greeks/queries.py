@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import connection
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from greeks.conventions import IST
 from greeks.errors import NoRate
 from greeks.models import ChainMinute, ChainSetting, DividendSetting, RateSetting
+from market_data.aliases import INDICES
 from market_data.errors import InstrumentUnknown
 from market_data.models import Instrument
 from market_data.queries import instruments_by_keys, listed
@@ -63,6 +64,40 @@ def dividends_on(*, day: date) -> dict[str, float]:
     return {row.underlying: float(row.annual_yield) for row in rows}
 
 
+def dated_rates(*, underlying: str) -> tuple[dict[date, float], dict[date, float]]:
+    """Return every interest rate by the day it came into force, and the underlying's dividend yields."""
+    rates = RateSetting.objects.values_list("effective_date", "rate")
+    dividends = DividendSetting.objects.filter(underlying=underlying).values_list("effective_date", "annual_yield")
+    return {day: float(rate) for day, rate in rates}, {day: float(part) for day, part in dividends}
+
+
+def standing_on(*, option: Instrument) -> tuple[Instrument | None, list[Instrument]]:
+    """Return what prices an option's underlying, if it is listed, and the underlying's futures, soonest first."""
+    setting = ChainSetting.objects.filter(underlying=option.name).first()
+    named = (
+        (setting.index_exchange, setting.index_symbol) if setting else INDICES.get(option.name, ("NSE", option.name))
+    )
+    is_spot = Q(exchange=named[0], tradingsymbol=named[1])
+    is_future = Q(exchange=option.exchange, name=option.name, instrument_type="FUT", expiry__gte=option.expiry)
+    rows = list(listed().filter(is_spot | is_future).order_by("expiry"))
+    spot = next((row for row in rows if (row.exchange, row.tradingsymbol) == named), None)
+    return spot, [row for row in rows if row.instrument_type == "FUT"]
+
+
+def options_of(*, underlying: str, expiry: date) -> list[Instrument]:
+    """Return the options of a chain by strike and side, whether or not they still trade."""
+    rows = Instrument.objects.filter(name=underlying, expiry=expiry, instrument_type__in=["CE", "PE"])
+    return list(rows.order_by("strike", "instrument_type"))
+
+
+def instrument_by_key(*, key: str) -> Instrument:
+    """Return the instrument that a key such as NFO:NIFTY26NOV24000CE names; raises InstrumentUnknown."""
+    found = instruments_by_keys([key]).get(key)
+    if found is None:
+        raise InstrumentUnknown(f"no listed instrument {key[:60]}", field="instrument")
+    return found
+
+
 def live_underlyings(*, day: date) -> list[Underlying]:
     """Return the enabled underlyings with their options of the nearest expiries, day's own included."""
     settings = list(ChainSetting.objects.filter(enabled=True).order_by("underlying"))
@@ -92,6 +127,11 @@ def is_live(*, underlying: str, expiry: date, day: date) -> bool:
     options = listed().filter(name=underlying, exchange=setting.exchange, instrument_type__in=["CE", "PE"])
     ahead = options.filter(expiry__gte=day).order_by("expiry").values_list("expiry", flat=True).distinct()
     return expiry in ahead[: setting.expiries]
+
+
+def history_strikes() -> dict[str, int]:
+    """Return by underlying how many strikes each side of the forward are kept every minute."""
+    return dict(ChainSetting.objects.values_list("underlying", "history_strikes"))
 
 
 def minutes(*, underlying: str, expiry: date, start: datetime, end: datetime) -> list[ChainMinute]:

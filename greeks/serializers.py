@@ -201,7 +201,7 @@ def head_document(*, chain: Chain, now: datetime) -> dict[str, Any]:
         "years": chain.value("years"),
         "rate": chain.value("rate"),
         "delta_basis": "spot" if chain.profile.on_spot else "forward",
-        "spot": {"value": _number(chain.value("spot"), 4), "age_seconds": _age(chain.value("spot_at"), now)},
+        "spot": {"value": number(chain.value("spot"), 4), "age_seconds": _age(chain.value("spot_at"), now)},
         "forward": _forward_document(chain, now),
     }
 
@@ -232,8 +232,8 @@ def columns_document(*, rows: Rows) -> dict[str, list[Any]]:
         "strike": rows["strike"].tolist(),
         "side": [SIDES[sign] for sign in rows["sign"].tolist()],
         "price_source": [PriceSource(code).name.lower() for code in rows["price_source"].tolist()],
-        "price_at": _numbers(rows["price_at"], 3),
-        **{name: _numbers(rows[name], decimals) for name, decimals in DECIMALS.items()},
+        "price_at": numbers(rows["price_at"], 3),
+        **{name: numbers(rows[name], decimals) for name, decimals in DECIMALS.items()},
         "oi": rows["oi"].tolist(),
         "volume": rows["volume"].tolist(),
         "flags": [reasons(bits) for bits in rows["flags"].tolist()],
@@ -250,21 +250,21 @@ def summary_document(*, summary: Summary) -> dict[str, Any]:
     return {
         "priced": summary.priced,
         "unpriced": summary.unpriced,
-        "atm_iv": _number(summary.atm_iv, 6),
-        "max_pain": _number(summary.max_pain, 2),
+        "atm_iv": number(summary.atm_iv, 6),
+        "max_pain": number(summary.max_pain, 2),
         "put_call_ratio": {
-            "open_interest": _number(summary.ratios.open_interest, 4),
-            "volume": _number(summary.ratios.volume, 4),
+            "open_interest": number(summary.ratios.open_interest, 4),
+            "volume": number(summary.ratios.volume, 4),
         },
         "straddle": {
-            "strike": _number(summary.straddle.strike, 2),
-            "price": _number(summary.straddle.price, 2),
+            "strike": number(summary.straddle.strike, 2),
+            "price": number(summary.straddle.price, 2),
         },
-        "expected_move": _number(summary.straddle.expected_move, 2),
+        "expected_move": number(summary.straddle.expected_move, 2),
         "gamma_exposure": {
-            "rupees_per_percent": _number(summary.exposure.rupees_per_percent, 2),
-            "units_per_rupee": _number(summary.exposure.units_per_rupee, 4),
-            "zero_gamma": _number(summary.exposure.zero_gamma, 2),
+            "rupees_per_percent": number(summary.exposure.rupees_per_percent, 2),
+            "units_per_rupee": number(summary.exposure.units_per_rupee, 4),
+            "zero_gamma": number(summary.exposure.zero_gamma, 2),
             "unpriced": summary.exposure.unpriced,
             "sign_assumption": SIGN_ASSUMPTION,
         },
@@ -277,21 +277,21 @@ def smile_document(*, points: SmilePoints, fit: Fit, skew: Skew, years: float) -
     return {
         "points": {
             "strike": points.strike.tolist(),
-            "log_moneyness": _numbers(points.k, 6),
-            "iv": _numbers(points.iv, 6),
-            "fitted_iv": _numbers(svi.volatility(k=points.k, t=years), 6),
+            "log_moneyness": numbers(points.k, 6),
+            "iv": numbers(points.iv, 6),
+            "fitted_iv": numbers(svi.volatility(k=points.k, t=years), 6),
         },
         "svi": {"a": svi.a, "b": svi.b, "rho": svi.rho, "m": svi.m, "sigma": svi.sigma},
-        "rmse_points": _number(fit.rmse_points, 4),
-        "worst_points": _number(fit.worst_points, 4),
+        "rmse_points": number(fit.rmse_points, 4),
+        "worst_points": number(fit.worst_points, 4),
         "butterfly_free": fit.butterfly_free,
         "skew": {
-            "atm_iv": _number(skew.atm, 6),
-            "call_25_delta_iv": _number(skew.call, 6),
-            "put_25_delta_iv": _number(skew.put, 6),
-            "risk_reversal": _number(skew.risk_reversal, 6),
-            "butterfly": _number(skew.butterfly, 6),
-            "slope": _number(skew.slope, 6),
+            "atm_iv": number(skew.atm, 6),
+            "call_25_delta_iv": number(skew.call, 6),
+            "put_25_delta_iv": number(skew.put, 6),
+            "risk_reversal": number(skew.risk_reversal, 6),
+            "butterfly": number(skew.butterfly, 6),
+            "slope": number(skew.slope, 6),
         },
     }
 
@@ -306,9 +306,9 @@ def standing_document(*, underlying: str, standing: Standing) -> dict[str, Any]:
     return {
         "underlying": underlying,
         "constant_maturity_days": CONSTANT_DAYS,
-        "iv": _number(standing.iv, 6),
-        "rank": _number(standing.rank, 2),
-        "percentile": _number(standing.percentile, 2),
+        "iv": number(standing.iv, 6),
+        "rank": number(standing.rank, 2),
+        "percentile": number(standing.percentile, 2),
         "sessions": standing.sessions,
         "as_of": standing.as_of.isoformat() if standing.as_of else None,
     }
@@ -317,7 +317,7 @@ def standing_document(*, underlying: str, standing: Standing) -> dict[str, Any]:
 def totals_document(*, underlying: str, totals: Totals, profit: Floats) -> dict[str, Any]:
     """Return an underlying's sums, and its profit by spot move, volatility move and days."""
     sums = {name: round(value, 4) if np.isfinite(value) else None for name, value in asdict(totals).items()}
-    flat = _numbers(profit.ravel(), 2)
+    flat = numbers(profit.ravel(), 2)
     _, vols, days = profit.shape
     lines = [flat[start : start + days] for start in range(0, len(flat), days)]
     grid = [lines[start : start + vols] for start in range(0, len(lines), vols)]
@@ -338,21 +338,23 @@ def unpriced_document(*, unpriced: Sequence[Unpriced], names: Mapping[int, str])
 
 def _forward_document(chain: Chain, now: datetime) -> dict[str, Any]:
     return {
-        "value": _number(chain.value("forward"), 4),
+        "value": number(chain.value("forward"), 4),
         "source": ForwardSource(int(chain.header["forward_source"])).name.lower(),
         "age_seconds": _age(chain.value("forward_at"), now),
         "flags": reasons(int(chain.header["forward_flags"])),
         "parity_strikes": int(chain.header["parity_strikes"]),
-        "parity_dispersion": _number(chain.value("parity_dispersion"), 4),
+        "parity_dispersion": number(chain.value("parity_dispersion"), 4),
     }
 
 
-def _numbers(values: npt.NDArray[Any], decimals: int) -> list[float | None]:
+def numbers(values: npt.NDArray[Any], decimals: int) -> list[float | None]:
+    """Return rounded numbers, null where there is none."""
     exact = np.round(np.asarray(values, np.float64), decimals)
     return [value if known else None for value, known in zip(exact.tolist(), np.isfinite(exact).tolist(), strict=True)]
 
 
-def _number(value: float, decimals: int) -> float | None:
+def number(value: float, decimals: int) -> float | None:
+    """Return a rounded number, null where there is none."""
     return round(value, decimals) if np.isfinite(value) else None
 
 

@@ -44,6 +44,10 @@ BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=60),
         "options": {"expires": 30},
     },
+    "maintain the option history": {
+        "task": "greeks.tasks.maintain_history",
+        "schedule": crontab(minute=15, hour="0,12"),
+    },
     "restore recovered accounts": {
         "task": "accounts.tasks.restore_recovered",
         "schedule": timedelta(seconds=5),
