@@ -18,6 +18,16 @@ OPERATORS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operat
 MAX_ACTIVE = 500
 ATTRIBUTE = "LastTradedPrice"
 
+# What a basket's order has when its maker did not say; and what an index, in an alert's history, has as a share has.
+ITEM_PARAMS: dict[str, object] = {
+    "validity": "DAY", "validity_ttl": 0, "variety": "regular", "disclosed_quantity": 0, "price": 0, "trigger_price": 0,
+    "squareoff": 0, "stoploss": 0, "trailing_stoploss": 0, "gtt": {"target": 0, "stoploss": 0}, "tags": [],
+}  # fmt: skip
+NOT_TRADED: dict[str, object] = {
+    "last_trade_time": "0001-01-01 00:00:00", "last_quantity": 0, "buy_quantity": 0, "sell_quantity": 0, "volume": 0,
+    "average_price": 0, "oi": 0, "oi_day_high": 0, "oi_day_low": 0, "lower_circuit_limit": 0, "upper_circuit_limit": 0,
+}  # fmt: skip
+
 PlaceItem = Callable[[str, dict[str, object]], str]
 QuoteOf = Callable[[int], dict[str, object]]
 
@@ -91,6 +101,7 @@ class AlertBook:
 
     find_row: Callable[[str, str], int | None]
     last_price: Callable[[int], float]
+    token_of: Callable[[int], int]
     quote_of: QuoteOf
     place_item: PlaceItem
     alerts: dict[str, Alert] = field(default_factory=dict)
@@ -129,7 +140,7 @@ class AlertBook:
     def _fire(self, alert: Alert, now: datetime) -> None:
         alert.count += 1
         alert.status, alert.updated_at = "disabled", now
-        quote = {**self.quote_of(alert.left.row), "exchange": alert.left.exchange, "volume_tick": 0}
+        quote = {**NOT_TRADED, **self.quote_of(alert.left.row), "exchange": alert.left.exchange, "volume_tick": 0}
         quote.pop("depth", None)
         quote["tradingsymbol"] = alert.left.tradingsymbol
         alert.history.append(
@@ -164,7 +175,7 @@ class AlertBook:
             name, user_id, kind, required(form, "name"), self._side(form, "lhs"), compare,
             self._side(form, "rhs") if right_kind == "instrument" else None,
             decimal(form, "rhs_constant") if right_kind == "constant" else 0.0,
-            _basket(form) if kind == "ato" else None, now, now,
+            self._basket(form) if kind == "ato" else None, now, now,
         )  # fmt: skip
 
     def _side(self, form: dict[str, str], side: str) -> Side:
@@ -174,13 +185,19 @@ class AlertBook:
             raise input_error(f"Invalid `{side}_tradingsymbol`.")
         return Side(exchange, symbol, row)
 
+    def _basket(self, form: dict[str, str]) -> dict[str, object]:
+        """Return the basket with what its maker left out of each order."""
+        try:
+            basket = json.loads(required(form, "basket"))
+        except ValueError:
+            raise input_error("Invalid `basket`.") from None
+        items = basket.get("items") if isinstance(basket, dict) else None
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise input_error("Invalid `basket`.")
+        return {**basket, "items": [self._complete(item, number) for number, item in enumerate(items, start=1)]}
 
-def _basket(form: dict[str, str]) -> dict[str, object]:
-    try:
-        basket = json.loads(required(form, "basket"))
-    except ValueError:
-        raise input_error("Invalid `basket`.") from None
-    items = basket.get("items") if isinstance(basket, dict) else None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise input_error("Invalid `basket`.")
-    return dict(basket)
+    def _complete(self, item: dict[str, object], number: int) -> dict[str, object]:
+        row = self.find_row(str(item.get("exchange")), str(item.get("tradingsymbol")))
+        known = {"id": number, "instrument_token": 0 if row is None else self.token_of(row), "weight": 10_000}
+        params = item.get("params")
+        return {**known, **item, "params": {**ITEM_PARAMS, **(params if isinstance(params, dict) else {})}}

@@ -39,7 +39,9 @@ async def cancel_order(call: Call) -> object:
 
 
 async def list_sips(call: Call) -> object:
-    return list(call.site.funds.sips.get(call.caller.user_id, {}).values())
+    """Return the SIPs; where the money comes from is told of one alone."""
+    rows = call.site.funds.sips.get(call.caller.user_id, {}).values()
+    return [{name: value for name, value in row.items() if name != "fund_source"} for row in rows]
 
 
 async def show_sip(call: Call) -> object:

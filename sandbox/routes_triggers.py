@@ -52,7 +52,7 @@ async def list_alerts(call: Call) -> object:
 
 async def create_alert(call: Call) -> object:
     alert = call.site.alerts.create(user_id=call.caller.user_id, form=form_of(call), now=call.site.clock.now())
-    return alert.as_row()
+    return {name: value for name, value in alert.as_row().items() if name != "basket"}
 
 
 async def show_alert(call: Call) -> object:

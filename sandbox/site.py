@@ -134,13 +134,14 @@ class Site:
 
     def _place_item(self, user_id: str, item: dict[str, object]) -> str:
         given = item.get("params")
-        form = {name: str(value) for name, value in given.items()} if isinstance(given, dict) else {}
+        form = {name: str(value) for name, value in given.items() if value} if isinstance(given, dict) else {}
         form |= {name: str(item.get(name, "")) for name in ("exchange", "tradingsymbol")}
         return place_quietly(exchange=self.exchange, account=self.exchange.accounts[user_id], form=form)
 
     def _alert_book(self) -> AlertBook:
         return AlertBook(
             find_row=self._alert_row, last_price=self.market.last_price,
+            token_of=lambda row: self.universe.instruments[row].token,
             quote_of=lambda row: quote_row(self.market, row), place_item=self._place_item,
         )  # fmt: skip
 

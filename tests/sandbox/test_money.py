@@ -1,11 +1,9 @@
 """Postbacks are signed, charges follow the dated table, positions add up."""
 
 import datetime as dt
-import json
-import threading
+import time
 from collections.abc import Iterator
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -18,33 +16,8 @@ from sandbox.ledger import realised_of
 from sandbox.portfolio import Position, net_row
 from tests.sandbox.conftest import connect
 from tests.sandbox.orders import below, place, wait_status
-from tests.sandbox.test_field_sets import MOCKS, differences
+from tests.sandbox.receiver import Receiver
 from tests.sandbox_server import SandboxServer, wait_for
-
-
-class Receiver:
-    """A web server that keeps every body posted to it."""
-
-    def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        bodies = self.bodies
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Stay quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/postback"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +54,6 @@ def test_a_postback_is_signed(posting: SandboxServer, receiver: Receiver) -> Non
     assert (body["status"], body["unfilled_quantity"]) == ("COMPLETE", 0)
 
 
-@pytest.mark.skipif(not MOCKS.exists(), reason="the broker's published mocks are not here")
-def test_a_postback_has_the_published_fields(posting: SandboxServer, receiver: Receiver) -> None:
-    order_id = fill(posting)
-
-    body = wait_for(lambda: of(receiver, order_id))[0]
-
-    assert differences(body, json.loads((MOCKS / "postback.json").read_text())) == []
-
-
 def test_a_postback_can_carry_a_wrong_checksum(posting: SandboxServer, receiver: Receiver) -> None:
     posting.settings(postback_bad_checksum=True)
     order_id = fill(posting)
@@ -107,6 +71,24 @@ def test_postbacks_can_be_doubled(posting: SandboxServer, receiver: Receiver) ->
     posting.settings(postback_duplicate=0)
 
     wait_for(lambda: len(of(receiver, order_id)) == 2)
+
+
+def test_a_postback_can_come_late_and_be_overtaken(posting: SandboxServer, receiver: Receiver) -> None:
+    posting.settings(postback_delay_seconds=2.0)
+    kite = connect(posting)
+    late = place(kite, price=below(posting, "NSE:INFY"))
+    wait_status(kite, late, "OPEN", seconds=20)
+    begun = time.monotonic()
+    kite.cancel_order("regular", late)
+    wait_status(kite, late, "CANCELLED", seconds=20)
+    posting.settings(postback_delay_seconds=0.0)
+    at_once = fill(posting)
+
+    wait_for(lambda: of(receiver, late) and of(receiver, at_once), seconds=20)
+
+    arrived = [body["order_id"] for body in receiver.bodies]
+    assert receiver.times[arrived.index(late)] - begun >= 2.0
+    assert arrived.count(late) == arrived.count(at_once) == 1
 
 
 def test_postbacks_can_be_dropped(posting: SandboxServer, receiver: Receiver) -> None:

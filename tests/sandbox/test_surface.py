@@ -1,4 +1,4 @@
-"""Nothing published is forgotten: every mock, every route's manners, every fault in words and in a test."""
+"""Nothing is forgotten: every route's manners, every fault in words and in a test."""
 
 from pathlib import Path
 
@@ -7,25 +7,14 @@ import requests
 
 from sandbox.app import ROUTES
 from sandbox.faults import KINDS
-from tests.sandbox.test_field_sets import MOCKS
 from tests.sandbox_server import SandboxServer
 
-# test_wire.py reads these by mode.
-TICKER_FILES = {"ticker_ltp", "ticker_quote", "ticker_full"}
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "sandbox" / "README.md"
 
 
 def sources() -> str:
     return "".join(path.read_text() for path in HERE.glob("test_*.py") if path.name != Path(__file__).name)
-
-
-@pytest.mark.skipif(not MOCKS.exists(), reason="the broker's published mocks are not here")
-def test_every_published_mock_is_compared_with() -> None:
-    names = {path.stem for path in MOCKS.iterdir() if path.suffix in {".json", ".csv", ".packet"}}
-    text = sources()
-
-    assert {name for name in names if f'"{name}"' not in text and f'"{name}.' not in text} == TICKER_FILES
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
