@@ -169,6 +169,11 @@ def _key_by_prefix(prefix: str) -> Any:
     )
 
 
+def check_key(key_id: int, *, now: datetime) -> None:
+    """Raise NotAuthenticated where the key was revoked, has expired or lost its owner."""
+    _check_in_force(ApiKey.objects.select_related("user").get(pk=key_id), now=now)
+
+
 def _check_in_force(key: ApiKey, *, now: datetime) -> None:
     if key.revoked_at is not None:
         raise NotAuthenticated("the API key was revoked")

@@ -7,6 +7,7 @@ from accounts import address_views, sign_in_views, ticket_views, views
 urlpatterns = [
     path("api/v1/me", views.PrincipalView.as_view(), name="me"),
     path("api/v1/me/token", views.OwnTokenView.as_view(), name="own-token"),
+    path("api/v1/socket-tickets", ticket_views.SocketTicketView.as_view(), name="socket-tickets"),
     path("api/v1/accounts", views.AccountListView.as_view(), name="accounts"),
     path("api/v1/accounts/<slug:label>", views.AccountView.as_view(), name="account"),
     path("api/v1/accounts/stats", address_views.StatsView.as_view(), name="account-stats"),

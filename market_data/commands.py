@@ -10,7 +10,7 @@ import orjson
 from kite.types import Mode
 from market_data.errors import BadCommand
 
-OPERATIONS: Final = ("sub", "unsub", "resume", "ack", "ping")
+OPERATIONS: Final = ("sub", "unsub", "resume", "ack", "refresh", "ping")
 POSITION_WIDTH: Final = 3
 TOKEN_MAX: Final = 2**32
 FASTEST_HERTZ: Final = 50.0
@@ -52,6 +52,7 @@ class Command:
     max_hz: float | None = None
     window: int | None = None
     frames: int = 1
+    ticket: str | None = None
 
 
 @dataclass(slots=True)
@@ -117,6 +118,7 @@ def _command(body: Mapping[str, Any], limits: Limits) -> Command:
         max_hz=_number(body, "max_hz", high=FASTEST_HERTZ),
         window=_window(body, limits),
         frames=int(_number(body, "n", high=1_000_000) or 1),
+        ticket=_ticket(body.get("ticket")),
     )
     if op in {"sub", "unsub"} and not (command.tokens or command.symbols or command.lists or command.chains):
         raise BadCommand("tokens, symbols, lists or chains must name an instrument", code="bad_field", field="tokens")
@@ -171,6 +173,12 @@ def _number(body: Mapping[str, Any], name: str, *, high: float) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= high:
         raise BadCommand(f"{name} is above 0 and at most {high:g}", code="bad_field", field=name)
     return float(value)
+
+
+def _ticket(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise BadCommand("ticket is the text of a ticket", code="bad_field", field="ticket")
+    return value
 
 
 def _window(body: Mapping[str, Any], limits: Limits) -> int | None:

@@ -11,15 +11,16 @@ import structlog
 from channels.db import database_sync_to_async
 from django.utils import timezone
 
-from accounts.authentication import authenticate_socket
 from accounts.errors import Forbidden, PlatformError
+from accounts.evidence import Evidence, spoken
 from accounts.queries import Principal
 from market_data.asking import Asked, Unknown, resolve
 from market_data.commands import Allowance, Command, Limits, id_of, parse
-from market_data.errors import BadCommand
+from market_data.errors import BadCommand, Draining
 from market_data.frames import FIELDS, Format
 from market_data.hub import Hub
 from market_data.hub_clients import Client
+from market_data.sockets import CLOSE_REVOKED, Door, close_code, refreshed
 from market_data.subscriptions import Room, renew, wish_for_socket
 
 log = structlog.get_logger(__name__)
@@ -34,17 +35,18 @@ SCOPE: Final = "market:read"
 LOAD_SECONDS: Final = 2.0
 RENEW_SECONDS: Final = 900.0
 REFUSALS: Final = 200
-CLOSE_NOT_ALLOWED: Final = 3500
 CLOSE_TOO_FAST: Final = 3504
 
 
 class TickConsumer:
     """One client of the tick socket; a plain receive loop, because a dispatch per message costs ten times as much."""
 
-    def __init__(self, *, hub: Hub, limits: Limits, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, *, hub: Hub, door: Door, limits: Limits, scope: Scope, receive: Receive, send: Send) -> None:
         self._hub = hub
+        self._door = door
         self._limits = limits
         self._scope = scope
+        self._evidence = Evidence(scope)
         self._receive = receive
         self._send = send
         self._allowance = Allowance(limits)
@@ -52,12 +54,12 @@ class TickConsumer:
         self._renewed_at = time.monotonic()
 
     @classmethod
-    def as_asgi(cls, *, hub: Hub, limits: Limits | None = None) -> Application:
+    def as_asgi(cls, *, hub: Hub, door: Door | None = None, limits: Limits | None = None) -> Application:
         """Return the ASGI application."""
-        chosen = limits or Limits()
+        chosen, entered = limits or Limits(), Door() if door is None else door
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            await cls(hub=hub, limits=chosen, scope=scope, receive=receive, send=send).serve()
+            await cls(hub=hub, door=entered, limits=chosen, scope=scope, receive=receive, send=send).serve()
 
         return application
 
@@ -74,6 +76,7 @@ class TickConsumer:
         self._client = Client(send=self._send, form=form)
         self._client.task = asyncio.current_task()
         self._hub.join(self._client)
+        self._door.enter(self._tell)
         try:
             await self._converse()
         except asyncio.CancelledError:
@@ -81,16 +84,18 @@ class TickConsumer:
                 raise
             await self._close(self._client.close_code)
         finally:
+            self._door.leave(self._tell)
             self._hub.leave(self._client)
 
     async def _authenticate(self) -> Principal:
-        principal = await authenticate_socket(dict(self._scope))
-        if not principal.may(SCOPE):
-            raise Forbidden(f"the scope {SCOPE} is missing")
+        if self._door.draining:
+            raise Draining("this process is about to end: come back in a moment")
+        principal = await self._evidence.principal(now=timezone.now())
+        _check(principal)
         return principal
 
     def _negotiate(self) -> tuple[str | None, Format]:
-        offered = self._scope.get("subprotocols") or []
+        offered = spoken(self._scope.get("subprotocols") or [])
         if not offered:
             return None, Format.JSON
         for name in offered:
@@ -103,7 +108,7 @@ class TickConsumer:
         code = error.fault if isinstance(error, BadCommand) else error.code
         log.info("market_data.socket.refused", code=code)
         if "websocket.http.response" not in self._scope.get("extensions", {}):
-            await self._send({"type": "websocket.close", "code": CLOSE_NOT_ALLOWED})
+            await self._send({"type": "websocket.close", "code": CLOSE_REVOKED})
             return
         body = orjson.dumps({"code": code, "status": error.status, "detail": str(error)})
         headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
@@ -118,6 +123,7 @@ class TickConsumer:
                 "v": 1,
                 "conn": uuid.uuid4().hex,
                 "user": self._principal.label,
+                "ttl": self._evidence.seconds_left(now=timezone.now()),
                 "limits": self._limits.public(),
                 "f": FIELDS,
                 "s": self._hub.positions(),
@@ -152,10 +158,9 @@ class TickConsumer:
     async def _still_allowed(self) -> bool:
         """A key that was revoked or has expired ends its sockets within a minute; the living renew their wishes."""
         self._checked_at = time.monotonic()
-        try:
-            await self._authenticate()
-        except PlatformError:
-            await self._close(CLOSE_NOT_ALLOWED)
+        code = await close_code(self._evidence, _check, now=timezone.now())
+        if code is not None:
+            await self._close(code)
             return False
         if self._checked_at - self._renewed_at >= RENEW_SECONDS:
             self._renewed_at = self._checked_at
@@ -205,6 +210,8 @@ class TickConsumer:
         elif command.op == "resume":
             await self._tell({"t": "ok", "id": command.id, "op": "resume"})
             self._hub.resume(self._client, since=command.since)
+        elif command.op == "refresh":
+            await self._tell({"t": "ok", "id": command.id, **await refreshed(self._evidence, command.ticket, _check)})
         elif command.op == "ack":
             self._hub.acknowledge(self._client, frames=command.frames)
         else:
@@ -247,11 +254,16 @@ class TickConsumer:
         self._hub.unsubscribe(self._client, tokens=held)
         await self._tell({"t": "ok", "id": command.id, "op": "unsub", "removed": sorted(held)})
 
-    async def _tell(self, document: dict[str, object]) -> None:
+    async def _tell(self, document: Mapping[str, object]) -> None:
         await self._send({"type": "websocket.send", "text": orjson.dumps(document).decode()})
 
     async def _close(self, code: int) -> None:
         await self._send({"type": "websocket.close", "code": code})
+
+
+def _check(principal: Principal) -> None:
+    if not principal.may(SCOPE):
+        raise Forbidden(f"the scope {SCOPE} is missing")
 
 
 def _asked(command: Command) -> Asked:

@@ -88,6 +88,14 @@ class BadBatch(MarketDataError):
     status = 500
 
 
+class Draining(MarketDataError):
+    """This process is about to end; connect again, to another."""
+
+    code = "draining"
+    status = 503
+    retryable = True
+
+
 class BadCommand(MarketDataError):
     """A client of the tick socket sent something that cannot be done; `code` and `field` name the fault."""
 

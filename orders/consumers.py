@@ -6,103 +6,58 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
-import orjson
-import structlog
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils import timezone
 
-from accounts.authentication import authenticate_socket
-from accounts.errors import PlatformError
 from accounts.models import BrokerAccount
 from accounts.queries import Principal, visible_accounts
 from market_data.bus import AsyncBus
+from market_data.errors import BadCommand
+from market_data.sockets import HEARTBEAT_SECONDS, Door, JsonSocket, end
 from orders.clock import trading_day
 from orders.queries import orders_of_day
 from orders.stream import order_document, stream_of
 
-log = structlog.get_logger(__name__)
-
-VERSION = 1
 SCOPE = "orders:read"
-HEARTBEAT_SECONDS = 5.0
-LONGEST_MESSAGE = 64 * 1024
 # Reading the stream starts this much before the snapshot; what the snapshot holds already is dropped by its sequence.
 OVERLAP = timedelta(seconds=5)
-CLOSE_REVOKED = 3500
 
 
-class Fault(Exception):
-    """What is wrong with a message of the client's."""
-
-    def __init__(self, code: str, detail: str, *, field: str | None = None) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.field = field
-
-
-class OrderConsumer(AsyncWebsocketConsumer):
+class OrderConsumer(JsonSocket):
     """One client of /ws/v1/orders; each account is read at the client's own pace, so nothing piles up here."""
 
-    def __init__(self, *, bus: AsyncBus) -> None:
-        super().__init__()
+    required_scope = SCOPE
+    topic = "orders"
+
+    def __init__(
+        self, *, bus: AsyncBus, door: Door | None = None, heartbeat_seconds: float = HEARTBEAT_SECONDS
+    ) -> None:
+        super().__init__(door=door, heartbeat_seconds=heartbeat_seconds)
         self._bus = bus
         self._accounts: dict[str, BrokerAccount] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
-        self._heart: asyncio.Task[None] | None = None
-        self._sending = asyncio.Lock()
 
-    async def connect(self) -> None:
-        """Accept who may read orders and subscribe to what the address asks for, else to every visible account."""
-        try:
-            principal = await authenticate_socket(self.scope)
-        except PlatformError as error:
-            log.info("orders.socket.refused", code=error.code)
-            await self.close()
-            return
-        if not principal.may(SCOPE):
-            log.info("orders.socket.refused", code="scope_missing", user=principal.label)
-            await self.close()
-            return
+    async def admitted(self, principal: Principal) -> Mapping[str, Any]:
+        """Find the accounts the client may see."""
         self._accounts = await database_sync_to_async(_visible)(principal)
-        await self.accept()
-        await self._send(
-            {
-                "t": "welcome",
-                "v": VERSION,
-                "user": principal.label,
-                "accounts": sorted(self._accounts),
-                "heartbeat_seconds": HEARTBEAT_SECONDS,
-            }
-        )
-        self._heart = asyncio.create_task(self._beat())
-        await self._answer(self._first_wish())
+        return {"accounts": sorted(self._accounts)}
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Do what the client asks, or say what is wrong with it."""
-        raw = text_data.encode() if text_data is not None else bytes_data or b""
-        try:
-            message = _parsed(raw)
-        except Fault as fault:
-            await self._send(_error(None, fault))
-            return
-        await self._answer(message)
+    async def opened(self) -> None:
+        """Subscribe to what the address asks for, else to every visible account."""
+        await self.answer(self._first_wish())
 
-    async def disconnect(self, code: int) -> None:
+    def may_stay(self, principal: Principal) -> bool:
+        """A client that lost one of its accounts must come back without it."""
+        return all(principal.sees(row.pk) for row in self._accounts.values())
+
+    def tasks(self) -> Collection[asyncio.Task[None]]:
         """Stop reading."""
-        tasks = [task for task in [self._heart, *self._readers.values()] if task is not None]
+        readers = list(self._readers.values())
         self._readers.clear()
-        await _end(tasks)
+        return readers
 
-    async def _answer(self, message: Mapping[str, Any]) -> None:
-        try:
-            reply = await self._do(message)
-        except Fault as fault:
-            await self._send(_error(message.get("id"), fault))
-            return
-        await self._send({"t": "ok", "id": message.get("id"), **reply})
-
-    async def _do(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def do(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Read accounts, or read them no more."""
         match message.get("op"):
             case "sub":
                 labels = self._labels(message)
@@ -115,7 +70,7 @@ class OrderConsumer(AsyncWebsocketConsumer):
             case "ping":
                 return {"at": timezone.now().isoformat()}
             case other:
-                raise Fault("op_unknown", f"op was {other!r}: send sub, unsub or ping", field="op")
+                raise BadCommand(f"op was {other!r}: send sub, unsub or ping", code="op_unknown", field="op")
         return {"accounts": sorted(self._readers)}
 
     def _first_wish(self) -> dict[str, Any]:
@@ -127,10 +82,10 @@ class OrderConsumer(AsyncWebsocketConsumer):
     def _labels(self, message: Mapping[str, Any]) -> list[str]:
         labels = message.get("accounts", sorted(self._accounts))
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            raise Fault("accounts_invalid", "accounts must be a list of labels", field="accounts")
+            raise BadCommand("accounts must be a list of labels", code="accounts_invalid", field="accounts")
         unknown = [label for label in labels if label not in self._accounts]
         if unknown:
-            raise Fault("account_unknown", f"no account {unknown[0][:50]}", field="accounts")
+            raise BadCommand(f"no account {unknown[0][:50]}", code="account_unknown", field="accounts")
         return labels
 
     async def _subscribe(self, label: str, *, after: str | None) -> None:
@@ -145,7 +100,7 @@ class OrderConsumer(AsyncWebsocketConsumer):
     async def _unsubscribe(self, label: str) -> None:
         task = self._readers.pop(label, None)
         if task is not None:
-            await _end([task])
+            await end([task])
 
     async def _kept(self, account: BrokerAccount, after: str) -> bool:
         """Say whether every event behind the offset is still in the stream."""
@@ -154,41 +109,14 @@ class OrderConsumer(AsyncWebsocketConsumer):
 
     async def _send_snapshot(self, account: BrokerAccount, *, offset: str) -> dict[str, int]:
         documents = await database_sync_to_async(_documents)(account)
-        await self._send({"t": "snap", "account": account.label, "offset": offset, "orders": documents})
+        await self.tell({"t": "snap", "account": account.label, "offset": offset, "orders": documents})
         return {document["id"]: document["sequence"] for document in documents}
 
     async def _read(self, account: BrokerAccount, *, after: str, known: dict[str, int]) -> None:
         async for offset, event in self._bus.events(stream=stream_of(account.pk), after=after):
             if _is_known(event, known):
                 continue
-            await self._send({"t": "ev", "account": account.label, "offset": offset, **event})
-
-    async def _beat(self) -> None:
-        """Tell the client that silence is silence, and end the connection of whoever may not listen any more."""
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            try:
-                principal = await authenticate_socket(self.scope)
-            except PlatformError:
-                await self.close(code=CLOSE_REVOKED)
-                return
-            if not principal.may(SCOPE) or not all(principal.sees(row.pk) for row in self._accounts.values()):
-                await self.close(code=CLOSE_REVOKED)
-                return
-            await self._send({"t": "hb", "at": timezone.now().isoformat()})
-
-    async def _send(self, message: Mapping[str, Any]) -> None:
-        async with self._sending:
-            await self.send(text_data=orjson.dumps(message).decode())
-
-
-async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel until it is heard: a cancellation that meets the Redis client while it connects can get lost."""
-    running = set(tasks)
-    while running:
-        for task in running:
-            task.cancel()
-        _, running = await asyncio.wait(running, timeout=0.2)
+            await self.tell({"t": "ev", "account": account.label, "offset": offset, **event})
 
 
 def _visible(principal: Principal) -> dict[str, BrokerAccount]:
@@ -200,27 +128,17 @@ def _documents(account: BrokerAccount) -> list[dict[str, Any]]:
     return [order_document(order) for order in rows]
 
 
-def _parsed(raw: bytes) -> dict[str, Any]:
-    if len(raw) > LONGEST_MESSAGE:
-        raise Fault("message_too_long", f"a message has at most {LONGEST_MESSAGE} bytes")
-    try:
-        message = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise Fault("not_json", "a message is one JSON object") from error
-    if not isinstance(message, dict):
-        raise Fault("not_json", "a message is one JSON object")
-    return message
-
-
 def _offsets(message: Mapping[str, Any], labels: list[str]) -> dict[str, str]:
     after = message.get("after", {})
     if not isinstance(after, dict):
-        raise Fault("after_invalid", "after maps labels to offsets", field="after")
+        raise BadCommand("after maps labels to offsets", code="after_invalid", field="after")
     for label, offset in after.items():
         if label not in labels:
-            raise Fault("after_invalid", f"after names {label[:50]}, which is not subscribed to", field="after")
+            raise BadCommand(
+                f"after names {label[:50]}, which is not subscribed to", code="after_invalid", field="after"
+            )
         if not isinstance(offset, str) or not _is_offset(offset):
-            raise Fault("after_invalid", f"the offset of {label} is not one of ours", field="after")
+            raise BadCommand(f"the offset of {label} is not one of ours", code="after_invalid", field="after")
     return after
 
 
@@ -246,7 +164,3 @@ def _is_known(event: Mapping[str, Any], known: dict[str, int]) -> bool:
     before = known.get(order["id"], 0)
     known[order["id"]] = max(before, order["sequence"])
     return bool(order["sequence"] <= before)
-
-
-def _error(message_id: object, fault: Fault) -> dict[str, Any]:
-    return {"t": "err", "id": message_id, "code": fault.code, "detail": str(fault), "field": fault.field}

@@ -22,10 +22,12 @@ from market_data.bus import AsyncBus  # noqa: E402
 from market_data.calendar import Calendar  # noqa: E402
 from market_data.consumers import TickConsumer  # noqa: E402
 from market_data.hub import Hub  # noqa: E402
+from market_data.sockets import Door  # noqa: E402
 from market_data.trading_days import read_calendar  # noqa: E402
 from ops.panel import DeskConsumer  # noqa: E402
 from orders.consumers import OrderConsumer  # noqa: E402
 from ticker_site.bounded_body import BoundedBody  # noqa: E402
+from ticker_site.draining import Drain  # noqa: E402
 
 installed.require()
 
@@ -46,16 +48,18 @@ def socket(route: str, consumer: Any) -> Any:
     return path(route, consumer)
 
 
-application = ProtocolTypeRouter(
+door = Door()
+router: Any = ProtocolTypeRouter(
     {
         "http": BoundedBody(get_asgi_application()),
         "websocket": URLRouter(
             [
-                socket("ws/v1/ticks", TickConsumer.as_asgi(hub=hub)),
-                socket("ws/v1/orders", OrderConsumer.as_asgi(bus=bus)),
-                socket("ws/v1/chains", ChainConsumer.as_asgi(hub=chain_hub)),
+                socket("ws/v1/ticks", TickConsumer.as_asgi(hub=hub, door=door)),
+                socket("ws/v1/orders", OrderConsumer.as_asgi(bus=bus, door=door)),
+                socket("ws/v1/chains", ChainConsumer.as_asgi(hub=chain_hub, door=door)),
                 socket("ws/v1/desk", DeskConsumer.as_asgi()),
             ]
         ),
     }
 )
+application = Drain(router, door=door, seconds=settings.DRAIN_SECONDS)

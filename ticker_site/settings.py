@@ -57,6 +57,9 @@ AUDIT_HEADS_FILE = env.str("AUDIT_HEADS_FILE", str(DATA_DIR / "audit" / "heads.j
 
 FEED_SHARDS = env.int("FEED_SHARDS", 1)
 
+# How long a web process that was told to end lets its sockets leave at moments of their own.
+DRAIN_SECONDS = env.float("DRAIN_SECONDS", 1.0)
+
 # Webhooks go to public addresses; these networks are allowed besides, over plain HTTP too.
 WEBHOOK_ALLOWED_NETWORKS = env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])
 WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", "")

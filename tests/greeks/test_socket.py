@@ -17,6 +17,7 @@ from greeks.chains import Engine
 from greeks.consumers import ChainConsumer
 from greeks.hub import ChainHub
 from market_data.bus import AsyncBus
+from market_data.sockets import CLOSE_REVOKED
 from tests.factories import UserFactory
 from tests.greeks.market import MONTHLY, NOW, SPOT, WEEKLY, OptionMarket, later
 
@@ -273,4 +274,4 @@ async def test_a_revoked_key_ends_the_socket(hub: ChainHub) -> None:
     while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
         continue
 
-    assert message["code"] == consumers.CLOSE_REVOKED
+    assert message["code"] == CLOSE_REVOKED

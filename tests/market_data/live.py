@@ -28,6 +28,7 @@ from market_data.commands import Limits
 from market_data.consumers import TickConsumer
 from market_data.hub import Hub
 from market_data.hub_watch import ReadCalendar, ordinary_week
+from market_data.sockets import Door
 from tests.factories import UserFactory
 from tests.market_data.factories import ticks
 
@@ -71,7 +72,8 @@ class WebProcess:
         self, *, limits: Limits | None = None, shards: int = 1, read_calendar: ReadCalendar = ordinary_week
     ) -> None:
         self.hub = Hub(bus=AsyncBus(url=settings.REDIS_URL), shards=shards, read_calendar=read_calendar)
-        application = tick_router(TickConsumer.as_asgi(hub=self.hub, limits=limits))
+        self.door = Door()
+        application = tick_router(TickConsumer.as_asgi(hub=self.hub, door=self.door, limits=limits))
         config = uvicorn.Config(
             application, port=0, log_level="warning", ws_per_message_deflate=False, lifespan="off", ws_max_size=1 << 20
         )
@@ -152,13 +154,13 @@ class TickClient:
     """A program on the socket, with a table it builds from what it is sent."""
 
     def __init__(self, url: str, key: str, *, subprotocol: str | None = "ticker.v1.json", **options: Any) -> None:
+        offered: Any = [subprotocol] if subprotocol else None
         opening = connect(
             url,
             additional_headers={"Authorization": f"Bearer {key}"} if key else {},
-            subprotocols=[subprotocol] if subprotocol else None,  # type: ignore[list-item]
             compression=None,
             close_timeout=1,
-            **options,
+            **{"subprotocols": offered, **options},
         )
         self.socket: ClientConnection = opening.__enter__()
         self.welcome = self.receive()

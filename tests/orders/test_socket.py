@@ -12,7 +12,8 @@ from django.conf import settings as django_settings
 
 from accounts.authentication import issue_api_key, revoke_api_key
 from market_data.bus import AsyncBus
-from orders.consumers import HEARTBEAT_SECONDS, OrderConsumer
+from market_data.sockets import HEARTBEAT_SECONDS
+from orders.consumers import OrderConsumer
 from orders.models import Order
 from orders.stream import order_document
 from tests.factories import BrokerAccountFactory, UserFactory
