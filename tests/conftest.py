@@ -23,6 +23,7 @@ from redis.backoff import NoBackoff  # noqa: E402
 from redis.retry import Retry  # noqa: E402
 
 from tests.panel_client import PanelClient  # noqa: E402
+from tests.proving import numbers  # noqa: E402, F401
 from tests.sandbox_server import sandbox, sandbox_server  # noqa: E402, F401
 
 FAST_HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
@@ -38,6 +39,11 @@ END $$
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --long."""
     parser.addoption("--long", action="store_true", help="run the campaigns too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests name the requirement they prove."""
+    config.addinivalue_line("markers", "proof(id): a part of what `manage.py prove` runs for this requirement")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -28,6 +28,7 @@ def greedy(*, seconds: float, start: float, limits: Limits = LIMITS) -> list[flo
     return calls
 
 
+@pytest.mark.proof(id="R12")
 @given(st.floats(0, 1), st.integers(0, 2**32))
 def test_no_calendar_second_at_the_broker_sees_more_than_ten(phase: float, seed: int) -> None:
     jitter = random.Random(seed)
@@ -37,6 +38,7 @@ def test_no_calendar_second_at_the_broker_sees_more_than_ten(phase: float, seed:
     assert max(Counter(int(at) for at in arrivals).values()) <= 10
 
 
+@pytest.mark.proof(id="R12")
 def test_eight_a_second_are_sustained() -> None:
     assert len(greedy(seconds=30, start=1000.0)) >= 7.5 * 30
 

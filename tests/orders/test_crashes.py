@@ -1,19 +1,16 @@
 """A worker killed at every named point, under every fault of the wire: at most one order, and none unknown."""
 
-import os
 import signal
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
-from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 
 from accounts.errors import PlatformError
 from accounts.queries import login_for
-from accounts.sessions import Sessions
 from kite.errors import KiteError
 from orders import execution, reconciliation
 from orders.models import Order, OrderBudget
@@ -21,128 +18,13 @@ from orders.states import FINAL, LIVE, State
 from orders.tags import ForeignTag, decode
 from tests.orders.clocks import MovedClock
 from tests.orders.conftest import Desk, log_in
+from tests.orders.crashpoints import FAULTS, PLACE, POINTS, TRADES, in_a_child, the_order, trading
+from tests.proving import Numbers
 from tests.sandbox_server import wait_for
 
-PLACE = "order.place"
 PATIENCE = 40
-
-
-def die() -> None:
-    """End this process as `kill -9` does."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-class DeadlyClock(MovedClock):
-    """Dies when it is read for the `fatal`-th time: the reads stand inside the transactions."""
-
-    def __init__(self, fatal: int) -> None:
-        super().__init__()
-        self._left = fatal
-
-    def now(self) -> datetime:
-        self._left -= 1
-        if self._left == 0:
-            die()
-        return super().now()
-
-
-class DeadlySessions:
-    """The sessions of a worker that dies around one call to the broker."""
-
-    def __init__(self, *, method: str, after: bool) -> None:
-        self._sessions = Sessions()
-        self._method = method
-        self._after = after
-
-    def client(self, login: Any) -> Any:
-        return DeadlyClient(self._sessions.client(login), method=self._method, after=self._after)
-
-
-class DeadlyClient:
-    """The broker's client, deadly around one method."""
-
-    def __init__(self, client: Any, *, method: str, after: bool) -> None:
-        self._client = client
-        self._method = method
-        self._after = after
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        return method if name != self._method else lambda *args: self._call(method, *args)
-
-    def _call(self, method: Callable[..., Any], *args: Any) -> Any:
-        if not self._after:
-            die()
-        try:
-            return method(*args)
-        finally:
-            die()
-
-
-def submitting(order: Order, *, sessions: Any = None, clock: Any = None) -> None:
-    execution.submit(order_id=order.pk, sessions=sessions or Sessions(), clock=clock or MovedClock())
-
-
-def resolving(order: Order, *, sessions: Any = None, clock: Any = None) -> None:
-    submitting(order)
-    reconciliation.recover(now=MovedClock().now())
-    reconciliation.reconcile_account(
-        account_id=order.account_id, sessions=sessions or Sessions(), clock=clock or MovedClock()
-    )
-
-
-def submitting_and_dying(order: Order) -> None:
-    submitting(order)
-    die()
-
-
-# Reads of the clock in `submit`: login, claim, budget | sending | answer. Each stands inside a transaction.
-POINTS: dict[str, Callable[[Order], None]] = {
-    "CP03 before the claim": lambda order: submitting(order, clock=DeadlyClock(1)),
-    "CP04 inside the claim": lambda order: submitting(order, clock=DeadlyClock(2)),
-    "CP04 after the budget": lambda order: submitting(order, clock=DeadlyClock(3)),
-    "CP05 inside the commit of SENDING": lambda order: submitting(order, clock=DeadlyClock(4)),
-    "CP06 before the write": lambda order: submitting(
-        order, sessions=DeadlySessions(method="place_order", after=False)
-    ),
-    "CP08 after the answer": lambda order: submitting(order, sessions=DeadlySessions(method="place_order", after=True)),
-    "CP09 inside the store": lambda order: submitting(order, clock=DeadlyClock(5)),
-    "CP10 after the store": submitting_and_dying,
-    "CP11 before the book": lambda order: resolving(order, sessions=DeadlySessions(method="orders", after=False)),
-    "CP11 after the book": lambda order: resolving(order, sessions=DeadlySessions(method="orders", after=True)),
-    "CP12 after the trades": lambda order: resolving(order, sessions=DeadlySessions(method="trades", after=True)),
-    "CP12 inside the reconciliation": lambda order: resolving(order, clock=DeadlyClock(3)),
-}
-FAULTS: dict[str, tuple[dict[str, Any], ...]] = {
-    "a good wire": (),
-    "the answer is lost": ({"kind": "lost_answer", "route": PLACE, "count": 1},),
-    "accepted, then 502 in HTML": ({"kind": "accepted_then_5xx", "route": PLACE, "count": 1, "status": 502},),
-    "503 in JSON": ({"kind": "http_5xx", "route": PLACE, "count": 1, "status": 503, "body": "json"},),
-    "429 in JSON": ({"kind": "http_429", "route": PLACE, "count": 1, "body": "json"},),
-    "429 in HTML": ({"kind": "http_429", "route": PLACE, "count": 1, "body": "html"},),
-    "the connection is refused": ({"kind": "connection_refused", "route": PLACE, "count": 1},),
-    "half of the JSON": ({"kind": "truncated_json", "route": PLACE, "count": 1},),
-    "no content type": ({"kind": "no_content_type", "route": PLACE, "count": 1},),
-    "null data": ({"kind": "null_data", "route": PLACE, "count": 1},),
-    "the token is dead": ({"kind": "token_killed"},),
-    "lost and late in the book": (
-        {"kind": "visibility_lag", "count": 1, "seconds": 0.5},
-        {"kind": "lost_answer", "route": PLACE, "count": 1},
-    ),
-}
-
-
-def in_a_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked process and return the signal that ended it, 0 where it ended by itself."""
-    connection.close()
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WTERMSIG(status)
+ROUNDS = 24
+WRONG = ("duplicate", "lost", "phantom", "stuck")
 
 
 def accepted(desk: Desk, order: Order) -> list[str]:
@@ -182,29 +64,6 @@ def mend(desk: Desk, order: Order) -> None:
         read_books(desk)
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_worker_killed_at_this_point_leaves_one_order_or_none_whatever_the_wire_does(
-    fresh_desk: Desk, point: str
-) -> None:
-    for fault, specs in FAULTS.items():
-        cell = replace(fresh_desk, clock=MovedClock())
-        cell.sandbox.clear_faults()
-        OrderBudget.objects.all().delete()
-        order = cell.place(order_type="LIMIT", price=cell.price(-5), deadline_seconds=3600)
-        for spec in specs:
-            cell.sandbox.fault(**spec)
-
-        ended_by = in_a_child(partial(POINTS[point], order))
-        mend(cell, order)
-
-        if not specs:
-            assert ended_by == signal.SIGKILL, "the point was never reached"
-        assert is_settled(order), f"stuck after {fault}"
-        wait_for(partial(is_known, cell, order))
-        assert len(accepted(cell, order)) <= 1, f"duplicated after {fault}"
-        assert order.broker_order_id is None or State(order.state) in LIVE, f"not live after {fault}"
-
-
 def is_known(desk: Desk, order: Order) -> bool:
     """Say whether we know of just what the exchange accepted, once the books are read again."""
     read_books(desk)
@@ -212,7 +71,76 @@ def is_known(desk: Desk, order: Order) -> bool:
     return accepted(desk, order) == ([order.broker_order_id] if order.broker_order_id else [])
 
 
-def test_the_harness_would_see_an_order_sent_twice(fresh_desk: Desk) -> None:
+def wrongs_of(desk: Desk, order: Order) -> Counter[str]:
+    """Compare what we say with the exchange's journal."""
+    wrong: Counter[str] = Counter()
+    wrong["stuck"] += not is_settled(order)
+    try:
+        wait_for(partial(is_known, desk, order))
+    except AssertionError:
+        wrong["lost"] += order.broker_order_id is None
+    ids = accepted(desk, order)
+    wrong["duplicate"] += len(ids) > 1
+    wrong["phantom"] += order.broker_order_id is not None and order.broker_order_id not in ids
+    wrong["lost"] += order.broker_order_id is not None and State(order.state) not in LIVE | {State.COMPLETE}
+    return +wrong
+
+
+def cell(desk: Desk, point: str, fault: str, numbers: Numbers) -> Counter[str]:
+    """Kill one worker under one fault, mend, and return what is wrong."""
+    desk = replace(desk, clock=MovedClock(), since=desk.sandbox.journal_end())
+    desk.sandbox.clear_faults()
+    OrderBudget.objects.all().delete()
+    key = str(uuid4())
+    if point in TRADES:
+        trading(desk, key)
+    elif not point.startswith(("CP01", "CP02")):
+        the_order(desk, key)
+    for spec in FAULTS[fault]:
+        desk.sandbox.fault(**spec)
+    ended_by = in_a_child(partial(POINTS[point], desk, key), close=connection.close)
+    order = the_order(desk, key)
+    mend(desk, order)
+    wrong = wrongs_of(desk, order)
+    numbers.add("cells")
+    numbers.add("kills", ended_by == signal.SIGKILL)
+    for kind in WRONG:
+        numbers.add(kind, wrong[kind])
+    if not FAULTS[fault]:
+        assert ended_by == signal.SIGKILL, "the point was never reached"
+    return wrong
+
+
+def grid_row(desk: Desk, point: str, numbers: Numbers) -> None:
+    wrong = {}
+    for fault in FAULTS:
+        found = cell(desk, point, fault, numbers)
+        if found:
+            wrong[fault] = found
+    numbers.most("crash points", len(POINTS))
+    numbers.most("wire faults", len(FAULTS))
+    assert wrong == {}
+
+
+@pytest.mark.proof(id="R01")
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_killed_at_this_point_leaves_one_order_or_none_whatever_the_wire_does(
+    fresh_desk: Desk, point: str, numbers: Numbers
+) -> None:
+    grid_row(fresh_desk, point, numbers)
+
+
+@pytest.mark.long
+@pytest.mark.proof(id="R01")
+@pytest.mark.parametrize("point", POINTS)
+def test_two_dozen_times_more(fresh_desk: Desk, point: str, numbers: Numbers) -> None:
+    for done in range(ROUNDS):
+        grid_row(fresh_desk, point, numbers)
+        numbers.step(done, ROUNDS)
+
+
+@pytest.mark.proof(id="R03")
+def test_the_harness_would_see_an_order_sent_twice(fresh_desk: Desk, numbers: Numbers) -> None:
     order = fresh_desk.place(order_type="LIMIT", price=fresh_desk.price(-5))
     claimed = execution.claim(order_id=order.pk, clock=fresh_desk.clock)
     assert isinstance(claimed, execution.Claim)
@@ -221,4 +149,5 @@ def test_the_harness_would_see_an_order_sent_twice(fresh_desk: Desk) -> None:
     for _ in range(2):
         client.place_order(execution.request_of(claimed.order))
 
-    assert len(accepted(fresh_desk, order)) == 2
+    assert wrongs_of(fresh_desk, order)["duplicate"] == 1
+    numbers.add("planted bugs")

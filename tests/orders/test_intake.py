@@ -1,6 +1,7 @@
 """Taking orders in: once per key, checked, and remembered when denied."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,6 +17,7 @@ from orders.states import State
 from tests.factories import principal
 from tests.orders.conftest import Desk
 from tests.orders.threads import at_once
+from tests.proving import Numbers
 
 THREADS = 32
 
@@ -29,23 +31,43 @@ def test_an_order_taken_in_waits_to_be_sent(desk: Desk) -> None:
     assert OrderEvent.objects.filter(order=order).count() == 1
 
 
-def test_thirty_two_requests_with_one_key_make_one_order(desk: Desk) -> None:
+def storm(desk: Desk, numbers: Numbers) -> set[Any]:
+    """Send one request from thirty-two threads at once and return the ids they were given."""
     key, price = str(uuid4()), desk.price(-1)
+    results = at_once(lambda _: desk.place(key, order_type="LIMIT", price=price).pk)
+    numbers.add("keys")
+    numbers.add("intents too many", Order.objects.filter(idempotency_key=key).count() - 1)
+    return set(results)
 
-    results = at_once(lambda _: desk.place(key, order_type="LIMIT", price=price, allow_duplicate=False).pk)
 
-    assert len(set(results)) == 1
+@pytest.mark.long
+@pytest.mark.proof(id="R05")
+def test_two_hundred_storms_of_one_key_each_make_one_order_each(desk: Desk, numbers: Numbers) -> None:
+    for done in range(200):
+        assert len(storm(desk, numbers)) == 1
+        numbers.step(done, 200)
+
+    assert Order.objects.count() == 200
+
+
+@pytest.mark.proof(id="R05")
+def test_thirty_two_requests_with_one_key_make_one_order(desk: Desk, numbers: Numbers) -> None:
+    results = list(storm(desk, numbers))
+
+    assert len(results) == 1
     assert isinstance(results[0], UUID)
     assert Order.objects.count() == 1
     assert Order.objects.get().state == State.READY
 
 
-def test_the_same_key_with_another_body_is_refused(desk: Desk) -> None:
+@pytest.mark.proof(id="R05")
+def test_the_same_key_with_another_body_is_refused(desk: Desk, numbers: Numbers) -> None:
     desk.place("key")
 
     with pytest.raises(IdempotencyMismatch):
         desk.place("key", quantity=2)
 
+    numbers.add("mismatches let in", Order.objects.count() - 1)
     assert Order.objects.count() == 1
 
 

@@ -3,16 +3,20 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from orders.models import Order
 from orders.states import State
 from tests.orders.conftest import Desk
 from tests.orders.factories import OrderFactory
 from tests.orders.threads import at_once
+from tests.proving import Numbers
 
 COUNT = 40
 
 
-def test_a_crowd_of_workers_stays_below_the_brokers_rate(fresh_desk: Desk) -> None:
+@pytest.mark.proof(id="R12")
+def test_a_crowd_of_workers_stays_below_the_brokers_rate(fresh_desk: Desk, numbers: Numbers) -> None:
     desk = fresh_desk
     desk.sandbox.settings(limits=True)
     orders = [
@@ -33,6 +37,8 @@ def test_a_crowd_of_workers_stays_below_the_brokers_rate(fresh_desk: Desk) -> No
 
     entries = desk.sandbox.journal(since=desk.since, route="order.place")
     seconds = Counter(entry["at"] for entry in entries)
+    numbers.most("orders in a calendar second", max(seconds.values()))
+    numbers.add("429s", sum(entry["status"] == 429 for entry in entries))
     assert set(Order.objects.values_list("state", flat=True)) == {State.ACKED}
     assert len(desk.placed) == COUNT
     assert {entry["status"] for entry in entries} == {200}

@@ -18,6 +18,7 @@ from orders.states import FINAL, State
 from orders.tags import Tag, encode, installation_code, number_of
 from tests.factories import BrokerAccountFactory
 from tests.orders.factories import OrderFactory, order_row, trade_row
+from tests.proving import Numbers
 
 START = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 NOW = START + timedelta(hours=1)
@@ -62,28 +63,47 @@ def news(draw: st.DrawFn) -> tuple[list[OrderRow], list[OrderRow]]:
     return rows, draw(st.permutations(heard))
 
 
-@pytest.mark.django_db
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(news())
-def test_news_in_any_order_ends_where_the_book_is(drawn: tuple[list[OrderRow], list[OrderRow]]) -> None:
-    rows, heard = drawn
+def hear_of(rows: list[OrderRow], heard: list[OrderRow], numbers: Numbers) -> None:
+    """Take in what was heard, then the book, and compare."""
     order = OrderFactory(state=State.ACKED, broker_order_id="1", acked_at=NOW, account=BrokerAccountFactory())
     book = rows[-1]
-
     for row in [*heard, book]:
         reconciliation.hear(account_id=order.account_id, row=row, now=NOW)
 
     order.refresh_from_db()
-    assert order.filled_quantity == book.filled_quantity
-    assert order.status == book.status
-    assert order.cancelled_quantity == book.cancelled_quantity
-    assert (order.state in FINAL) == (book.status in {"COMPLETE", "CANCELLED"})
+    told = (order.filled_quantity, order.status, order.cancelled_quantity, order.state in FINAL)
+    true = (book.filled_quantity, book.status, book.cancelled_quantity, book.status in {"COMPLETE", "CANCELLED"})
     fills = [
         event.detail["filled_quantity"]
         for event in OrderEvent.objects.filter(order=order).order_by("sequence")
         if "filled_quantity" in event.detail
     ]
+    numbers.add("histories")
+    numbers.add("books not reached", told != true)
+    assert told == true
     assert all(before < after for before, after in pairwise(fills))
+
+
+CHECKS = [HealthCheck.function_scoped_fixture]
+
+
+@pytest.mark.proof(id="R10")
+@pytest.mark.django_db
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=CHECKS)
+@given(drawn=news())
+def test_news_in_any_order_ends_where_the_book_is(
+    numbers: Numbers, drawn: tuple[list[OrderRow], list[OrderRow]]
+) -> None:
+    hear_of(*drawn, numbers)
+
+
+@pytest.mark.long
+@pytest.mark.proof(id="R10")
+@pytest.mark.django_db
+@hypothesis_settings(max_examples=20_000, deadline=None, suppress_health_check=CHECKS)
+@given(drawn=news())
+def test_twenty_thousand_histories_do(numbers: Numbers, drawn: tuple[list[OrderRow], list[OrderRow]]) -> None:
+    hear_of(*drawn, numbers)
 
 
 @pytest.mark.django_db

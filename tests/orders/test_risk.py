@@ -16,6 +16,7 @@ from tests.factories import BrokerAccountFactory
 from tests.orders.conftest import Desk
 from tests.orders.factories import OrderFactory
 from tests.orders.threads import at_once
+from tests.proving import Numbers
 
 DAY = date(2026, 11, 24)
 CREATED = datetime(2026, 11, 24, 5, 0, tzinfo=UTC)
@@ -169,6 +170,8 @@ BOUNDARIES: list[tuple[str, tuple[dict[str, Any], dict[str, Any]], tuple[dict[st
 ]
 
 
+@pytest.mark.proof(id="R16")
+@pytest.mark.proof(id="R18")
 @pytest.mark.parametrize(("code", "inside", "outside"), BOUNDARIES)
 def test_a_check_denies_only_beyond_its_bound(
     code: str, inside: tuple[dict[str, Any], dict[str, Any]], outside: tuple[dict[str, Any], dict[str, Any]]
@@ -228,7 +231,8 @@ def test_the_tightest_row_bounds_and_the_default_holds_where_none_speaks() -> No
     assert bounds.max_open_orders == 50
 
 
-def test_sixty_four_claims_at_once_against_a_limit_of_ten_admit_ten(desk: Desk) -> None:
+@pytest.mark.proof(id="R16")
+def test_sixty_four_claims_at_once_against_a_limit_of_ten_admit_ten(desk: Desk, numbers: Numbers) -> None:
     RiskLimit.objects.create(account=desk.account, max_open_orders=10)
     OrderBudget.objects.create(account=desk.account, per_second=10, burst=10)
     orders = [
@@ -245,6 +249,7 @@ def test_sixty_four_claims_at_once_against_a_limit_of_ten_admit_ten(desk: Desk) 
     at_once(carry, count=64, threads=16)
 
     states = sorted(Order.objects.filter(account=desk.account).values_list("state", flat=True))
+    numbers.most("admitted of 64 at a limit of 10", states.count(State.CLAIMED))
     assert states == [State.CLAIMED] * 10 + [State.DENIED] * 54
     assert set(Order.objects.filter(state=State.DENIED).values_list("reason_code", flat=True)) == {"OPEN_ORDERS"}
 

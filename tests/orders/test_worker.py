@@ -17,6 +17,7 @@ from orders import tasks
 from orders.models import Order, Trade
 from orders.states import State
 from tests.orders.conftest import Desk
+from tests.proving import Numbers
 from tests.sandbox_server import wait_for
 
 COMMAND = [
@@ -78,12 +79,14 @@ def test_an_order_is_filled_by_a_real_worker(desk: Desk, worker: Any) -> None:
     assert len(desk.placed) == 1
 
 
-def test_a_message_delivered_three_times_sends_once(desk: Desk, worker: Any) -> None:
+@pytest.mark.proof(id="R06")
+def test_a_message_delivered_three_times_sends_once(desk: Desk, worker: Any, numbers: Numbers) -> None:
     orders = [desk.place() for _ in range(3)]
     for order in [*orders, *orders[::-1]]:
         tasks.knock(tasks.submit_order, order.pk)
 
     wait_for(lambda: all(state_of(order) == State.ACKED for order in orders), seconds=20)
+    numbers.add("extra sends", len(desk.placed) - 3)
     assert len(desk.placed) == 3
     assert {order.attempt for order in orders} == {1}
 

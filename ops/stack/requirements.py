@@ -1,0 +1,76 @@
+"""The requirements that `manage.py prove` proves. Another area adds a tuple of its own to PROOFS."""
+
+from ops.stack.proofs import Proof, at_least, at_most, exactly
+
+NOTHING_WRONG = tuple(exactly(kind, 0) for kind in ("duplicate", "lost", "phantom", "stuck"))
+
+ORDERS = (
+    Proof(
+        id="R01",
+        sentence="No duplicate, lost, phantom or stuck order under crashes and wire faults.",
+        tests=("tests/orders/test_crashes.py",),
+        bounds=(*NOTHING_WRONG, at_least("cells", 168), exactly("crash points", 14), exactly("wire faults", 12)),
+        long_bounds=(at_least("cells", 168 * 25),),
+    ),
+    Proof(
+        id="R02",
+        sentence="The same in deterministic simulation, and a seed replays to the letter.",
+        tests=("tests/orders/test_simulation.py",),
+        bounds=(*NOTHING_WRONG, exactly("untrue", 0), exactly("unannounced", 0), at_least("replayed", 5)),
+        long_bounds=(at_least("seeds", 200_000),),
+        not_covered=(
+            "5,000 seeds in ./test: it is the real code on a real PostgreSQL, 15 seeds a second; ./test takes 150",
+            "actors interleave at their calls and looks at the clock, not inside a transaction",
+        ),
+    ),
+    Proof(
+        id="R03",
+        sentence="The harness has teeth: planted bugs are caught.",
+        tests=("tests/orders/test_simulation.py", "tests/orders/test_crashes.py"),
+        bounds=(
+            at_least("planted bugs", 12),
+            at_most("seeds until retry on any error", 5),
+            at_most("seeds until reject after 30 s", 20),
+        ),
+    ),
+    Proof(
+        id="R05",
+        sentence="The API is idempotent: one intent for each key, whatever the storm.",
+        tests=("tests/orders/test_intake.py",),
+        bounds=(exactly("intents too many", 0), exactly("mismatches let in", 0)),
+        long_bounds=(at_least("keys", 200),),
+    ),
+    Proof(
+        id="R06",
+        sentence="Duplicate delivery of messages is harmless.",
+        tests=("tests/orders/test_worker.py",),
+        bounds=(exactly("extra sends", 0),),
+    ),
+    Proof(
+        id="R09",
+        sentence="The classification of answers is exact; what is not listed is UNKNOWN.",
+        tests=("tests/orders/test_wire.py",),
+        bounds=(at_least("answers", 40), exactly("wrong verdicts", 0)),
+    ),
+    Proof(
+        id="R10",
+        sentence="Fills and updates converge, however they arrive.",
+        tests=("tests/orders/test_reconciliation.py",),
+        bounds=(exactly("books not reached", 0),),
+        long_bounds=(at_least("histories", 20_000),),
+    ),
+    Proof(
+        id="R12",
+        sentence="The order rate never exceeds the broker's.",
+        tests=("tests/orders/test_rate.py", "tests/orders/test_budget.py"),
+        bounds=(at_most("orders in a calendar second", 10), exactly("429s", 0)),
+        not_covered=("sixty minutes and four hosts: python -m benchmarks.orders --seconds 3600 measures the rate",),
+    ),
+    Proof(
+        id="R16",
+        sentence="Pre-trade risk is complete, and a race on a limit admits the limit.",
+        tests=("tests/orders/test_risk.py",),
+        bounds=(exactly("admitted of 64 at a limit of 10", 10),),
+    ),
+)
+PROOFS = ORDERS
