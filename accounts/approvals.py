@@ -104,6 +104,12 @@ def consume(
     return held
 
 
+def is_approved(*, verb: Approval.Verb, subject: str, detail: Mapping[str, object], now: datetime) -> bool:
+    """Say whether `consume` would find an approval now."""
+    found = open_approvals(now=now).filter(verb=verb, subject=subject, approved_at__isnull=False)
+    return found.filter(fingerprint=fingerprint(detail=detail)).exists()
+
+
 def fingerprint(*, detail: Mapping[str, object]) -> str:
     """Return the digest of what a deed depends on."""
     plain = json.dumps(detail, sort_keys=True, separators=(",", ":"))

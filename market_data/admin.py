@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.admin.deeds import may, person
+from accounts.admin.editing import ConfirmedAdmin
 from accounts.audit import record
 from market_data.calendar import EXCHANGES
 from market_data.models import (
@@ -29,6 +30,7 @@ from market_data.wish_admin import ChainWindowAdmin, InstrumentListAdmin, Market
 class InstrumentAdmin(MarketAdmin):
     """Contracts, listed and retired."""
 
+    date_hierarchy = "expiry"
     list_display = ("tradingsymbol", "exchange", "name", "instrument_type", "expiry", "strike", "lot_size", "listed")
     list_filter = ("listed", "exchange", "instrument_type", "segment")
     search_fields = ("tradingsymbol", "name", "=instrument_token")
@@ -51,6 +53,8 @@ class InstrumentChangeAdmin(MarketAdmin):
 class InstrumentSyncAdmin(MarketAdmin):
     """What each daily load read and changed."""
 
+    list_filter = ("finished_at",)
+    search_fields = ("id",)
     list_display = ("finished_at", "read", "new", "changed", "lots", "ticks", "gone", "expired", "took_seconds")
     date_hierarchy = "finished_at"
     ordering = ("-finished_at",)
@@ -65,6 +69,7 @@ admin.site.register(ChainWindow, ChainWindowAdmin)
 class CandleAdmin(MarketAdmin):
     """Minutes the recorder or the broker gave."""
 
+    date_hierarchy = "start_at"
     list_display = ("start_at", "instrument_token", "open", "high", "low", "close", "volume", "source")
     list_filter = ("source",)
     search_fields = ("=instrument_token",)
@@ -75,6 +80,7 @@ class CandleAdmin(MarketAdmin):
 class FeedGapAdmin(MarketAdmin):
     """Holes in the stream."""
 
+    search_fields = ("account_label", "cause")
     list_display = ("started_at", "ended_at", "account_label", "cause")
     list_filter = ("account_label", "cause")
     date_hierarchy = "started_at"
@@ -98,7 +104,7 @@ class MarketDayForm(forms.ModelForm[MarketDay]):
 
 
 @admin.register(MarketDay)
-class MarketDayAdmin(MarketAdmin):
+class MarketDayAdmin(ConfirmedAdmin, MarketAdmin):
     """Holidays and special sessions; what is written here wins over what is loaded."""
 
     form = MarketDayForm
@@ -123,7 +129,7 @@ class MarketDayAdmin(MarketAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Days are deleted one by one, on their page."""
-        return {}
+        return {name: entry for name, entry in super().get_actions(request).items() if name != "delete_selected"}
 
     def save_model(self, request: HttpRequest, obj: MarketDay, form: forms.ModelForm[Any], change: bool) -> None:  # noqa: FBT001 (Django's signature)
         """A day that an operator changed is the operator's."""

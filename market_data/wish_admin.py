@@ -105,6 +105,7 @@ class SubscriptionAdmin(WritableAdmin):
     """Who wants what streamed, and why."""
 
     form = WishForm
+    date_hierarchy = "created_at"
     list_display = ("instrument", "mode", "wanted_by", "reason", "created_at", "expires_at")
     list_filter = ("mode", "wanted_by")
     list_select_related = ("instrument",)
@@ -137,6 +138,8 @@ class InstrumentListAdmin(WritableAdmin):
     """Saved lists; one with a mode is streamed as a whole."""
 
     form = ListForm
+    date_hierarchy = "saved_at"
+    list_filter = ("stream", "saved_by")
     list_display = ("name", "description", "stream", "saved_by", "saved_at")
     search_fields = ("name", "description")
     ordering = ("name",)
@@ -169,6 +172,8 @@ class ChainWindowAdmin(WritableAdmin):
     """Strikes around a price, wherever it goes."""
 
     fields = ("underlying", *TERMS)
+    date_hierarchy = "moved_at"
+    search_fields = ("underlying", "wanted_by", "reason")
     list_display = ("underlying", "strikes", "expiries", "mode", "wanted_by", "reason", "center", "moved_at", "fault")
     list_filter = ("underlying", "wanted_by")
     ordering = ("underlying", "wanted_by")

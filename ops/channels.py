@@ -9,8 +9,11 @@ from typing import Final
 import orjson
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
+from accounts.audit import record, required
 from ops.errors import NotSaid
 from ops.models import Alert, AlertChannel, AlertDelivery
 from webhooks import signing
@@ -45,13 +48,44 @@ class Saying:
     def text(self) -> str:
         """The whole message."""
         since = f"{timezone.localtime(self.alert.opened_at):%d %b %H:%M}"
-        lines = [self.title, self.alert.mend, f"Since {since}. {settings.PUBLIC_URL}/admin/ops/alert/{self.alert.pk}/"]
+        lines = [self.title, self.alert.mend, f"Since {since}. {settings.PUBLIC_URL}{self._page()}"]
         return "\n".join(line for line in lines if line)
+
+    def _page(self) -> str:
+        return reverse("admin:ops_alert_change", args=[self.alert.pk]) if self.alert.pk else reverse("desk")
 
 
 def say(*, channel: AlertChannel, saying: Saying) -> None:
     """Say it once; raises NotSaid, whose text names no secret."""
     WAYS[channel.kind](channel, saying)
+
+
+def say_trial(*, channel: AlertChannel, actor: str, reason: str, now: datetime) -> None:
+    """Say at once that this is a trial; raises NotSaid."""
+    trial = Alert(
+        key="trial",
+        code="trial",
+        subject=channel.name,
+        severity=Alert.Severity.WARNING,
+        text=f"A trial by {actor}: {required(reason)}"[:300],
+        mend="Nothing is wrong.",
+        opened_at=now,
+        seen_at=now,
+    )
+    with transaction.atomic():
+        record(
+            actor=actor,
+            action="ops.alert_channel.tried",
+            subject=f"alertchannel:{channel.name}",
+            reason=reason[:200],
+            now=now,
+        )
+    say(channel=channel, saying=Saying(trial, AlertDelivery.Occasion.OPENED, f"trial-{now.timestamp():.0f}", now))
+
+
+def allowed_networks() -> list[str]:
+    """Return the inner networks that webhooks may go to."""
+    return list(settings.WEBHOOK_ALLOWED_NETWORKS)
 
 
 def _by_webhook(channel: AlertChannel, saying: Saying) -> None:
@@ -101,7 +135,7 @@ def _by_telegram(channel: AlertChannel, saying: Saying) -> None:
 
 def _post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     try:
-        target = resolve(url=url, allowed=networks(settings.WEBHOOK_ALLOWED_NETWORKS))
+        target = resolve(url=url, allowed=networks(allowed_networks()))
         answer = post(target=target, body=body, headers=headers, ca_file=settings.WEBHOOK_CA_FILE)
     except (AddressRefused, ValueError) as error:
         raise NotSaid(str(error)[:300]) from error

@@ -4,19 +4,17 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
-from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
-from accounts.audit import record
 from accounts.errors import PlatformError
 from accounts.models import User
 from accounts.queries import Principal, principal_of
 from orders import intake, tasks
+from orders.limit_admin import RiskLimitAdmin
 from orders.models import Order, OrderBudget, OrderCommand, OrderEvent, RiskLimit, Trade
 from orders.states import State
 
@@ -101,6 +99,7 @@ class CommandInline(ReadOnly, TabularInline):
 class OrderAdmin(ReadOnly, ModelAdmin):
     """Orders, newest first."""
 
+    date_hierarchy = "created_at"
     list_display = (
         "created_at",
         "account",
@@ -183,6 +182,7 @@ class OrderAdmin(ReadOnly, ModelAdmin):
 class TradeAdmin(ReadOnly, ModelAdmin):
     """Executions, last heard first."""
 
+    date_hierarchy = "filled_at"
     list_display = ("heard_at", "account", "transaction_type", "quantity", "tradingsymbol", "average_price", "trade_id")
     list_filter = ("account", "trading_day", "exchange")
     search_fields = ("trade_id", "broker_order_id", "tradingsymbol")
@@ -201,63 +201,12 @@ class TradeAdmin(ReadOnly, ModelAdmin):
 class OrderBudgetAdmin(ReadOnly, ModelAdmin):
     """What the accounts have used of their order calls."""
 
+    search_fields = ("account__label",)
+    list_filter = ("day",)
+    date_hierarchy = "day"
+    ordering = ("account__label",)
     list_display = ("account", "per_second", "burst", "per_minute", "per_day", "day", "day_count")
     list_select_related = ("account",)
 
 
-@admin.register(RiskLimit)
-class RiskLimitAdmin(ModelAdmin):
-    """Bounds in force; each change goes into the audit trail."""
-
-    list_display = (
-        "__str__",
-        "max_quantity",
-        "max_order_notional",
-        "max_day_notional",
-        "max_open_orders",
-        "collar_percent",
-    )
-    list_select_related = ("account",)
-    actions = None
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Show the section to who may read orders."""
-        return self.has_view_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
-        """Show the bounds to who may read orders."""
-        return isinstance(request.user, User) and _principal(request).may("orders:read")
-
-    def has_add_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
-        """Let who runs the desk set bounds, not who trades against them."""
-        return isinstance(request.user, User) and _principal(request).may("ops:write")
-
-    def has_change_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
-        """Let who runs the desk change bounds."""
-        return self.has_add_permission(request)
-
-    def has_delete_permission(self, request: HttpRequest, *_: Any, **__: Any) -> bool:
-        """Let who runs the desk take bounds away."""
-        return self.has_add_permission(request)
-
-    def save_model(self, request: HttpRequest, limit: RiskLimit, form: ModelForm[RiskLimit], change: bool) -> None:  # noqa: FBT001 (Django's signature)
-        """Store the bounds with their audit entry."""
-        verb = "changed" if change else "added"
-        with transaction.atomic():
-            super().save_model(request, limit, form, change)
-            self._record(request, limit, verb=verb, detail={name: form[name].value() for name in form.changed_data})
-
-    def delete_model(self, request: HttpRequest, limit: RiskLimit) -> None:
-        """Take the bounds away with their audit entry."""
-        with transaction.atomic():
-            self._record(request, limit, verb="removed", detail={})
-            super().delete_model(request, limit)
-
-    def _record(self, request: HttpRequest, limit: RiskLimit, *, verb: str, detail: dict[str, object]) -> None:
-        record(
-            actor=_principal(request).label,
-            action=f"orders.risk_limit.{verb}",
-            subject=f"risk_limit:{limit}",
-            detail={name: None if value is None else str(value) for name, value in detail.items()},
-            now=timezone.now(),
-        )
+admin.site.register(RiskLimit, RiskLimitAdmin)

@@ -23,6 +23,9 @@ TEAL = {
 SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "Operations": (
         ("Desk", "monitoring", "desk"),
+        ("Alerts", "notifications", "admin:ops_alert_changelist"),
+        ("Alert channels", "campaign", "admin:ops_alertchannel_changelist"),
+        ("Alert deliveries", "forward_to_inbox", "admin:ops_alertdelivery_changelist"),
         ("Approvals", "how_to_reg", "admin:accounts_approval_changelist"),
         ("Trading halts", "front_hand", "admin:accounts_tradinghalt_changelist"),
         ("Audit trail", "history", "admin:accounts_auditentry_changelist"),
@@ -47,6 +50,7 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("Webhook deliveries", "outbox", "admin:webhooks_delivery_changelist"),
     ),
     "Market data": (
+        ("Trading days", "event", "admin:market_data_marketday_changelist"),
         ("Instruments", "list_alt", "admin:market_data_instrument_changelist"),
         ("Instrument changes", "published_with_changes", "admin:market_data_instrumentchange_changelist"),
         ("Instrument loads", "sync", "admin:market_data_instrumentsync_changelist"),
@@ -55,6 +59,10 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("Chain windows", "open_in_full", "admin:market_data_chainwindow_changelist"),
         ("Candles", "candlestick_chart", "admin:market_data_candle_changelist"),
         ("Feed gaps", "link_off", "admin:market_data_feedgap_changelist"),
+    ),
+    "Portfolio": (
+        ("Instructions", "swap_horiz", "admin:portfolio_instruction_changelist"),
+        ("Readings", "menu_book", "admin:portfolio_reading_changelist"),
     ),
     "Greeks": (
         ("Live chains", "functions", "admin:greeks_chainsetting_changelist"),

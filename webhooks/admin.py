@@ -58,6 +58,8 @@ class ReadOnly:
 class EndpointAdmin(ReadOnly, ModelAdmin):
     """Endpoints; they are kept through the API, which shows a secret once."""
 
+    search_fields = ("url", "description", "owner__username")
+    date_hierarchy = "created_at"
     list_display = ("url", "owner", "kinds", "state", "failures", "rests_until", "created_at")
     list_filter = ("state",)
     list_select_related = ("owner",)
@@ -84,6 +86,7 @@ class AttemptInline(ReadOnly, TabularInline):
 class DeliveryAdmin(ReadOnly, ModelAdmin):
     """The log of deliveries, newest first."""
 
+    date_hierarchy = "created_at"
     list_display = ("created_at", "endpoint", "kind", "account", "shown_state", "attempts", "next_at", "reason")
     list_filter = ("state", "endpoint")
     search_fields = ("id", "message__id", "message__kind")

@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts import credentials, health
 from accounts.admin.deeds import Deed, ReasonForm, ScopedAdmin, may, person
+from accounts.admin.editing import ConfirmedAdmin
 from accounts.audit import record
 from accounts.models import AccountGroup, BrokerAccount, Credential
 from accounts.queries import current_credential, visible_accounts
@@ -41,9 +42,10 @@ class RotationForm(ReasonForm):
 
 
 @admin.register(BrokerAccount)
-class BrokerAccountAdmin(ScopedAdmin):
+class BrokerAccountAdmin(ConfirmedAdmin):
     """Accounts at the broker, their state and their login."""
 
+    date_hierarchy = "created_at"
     list_display = ("label", "broker_user_id", "group", "shown_state", "shown_login", "streams_data", "places_orders")
     list_filter = ("state", "streams_data", "places_orders", "group")
     list_select_related = ("group",)
@@ -188,6 +190,7 @@ class BrokerAccountAdmin(ScopedAdmin):
 class CredentialAdmin(ScopedAdmin):
     """Versions of keys and secrets, without them."""
 
+    date_hierarchy = "created_at"
     list_display = ("account", "version", "current", "shown_key", "logged_in_at", "token_expires_at", "retired_at")
     list_filter = ("current", "account")
     list_select_related = ("account",)
@@ -212,9 +215,10 @@ class CredentialAdmin(ScopedAdmin):
 
 
 @admin.register(AccountGroup)
-class AccountGroupAdmin(ScopedAdmin):
+class AccountGroupAdmin(ConfirmedAdmin):
     """Families of accounts."""
 
+    list_filter = ("name",)
     list_display = ("name",)
     search_fields = ("name",)
     ordering = ("name",)

@@ -10,7 +10,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
 ROWS_AT_ONCE = 2_000
-HIDDEN = frozenset({"password", "digest", "fingerprint", "request_token_digest"})
+HIDDEN = frozenset({"password", "api_key", "digest", "fingerprint", "request_token_digest"})
 # A spreadsheet takes a text that begins like this for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 

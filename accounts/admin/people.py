@@ -15,12 +15,12 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import second_factor
-from accounts.admin.deeds import Deed, ScopedAdmin, confirm_first, person
+from accounts.admin.deeds import Deed, ScopedAdmin, person
+from accounts.admin.editing import ConfirmedAdmin
 from accounts.audit import record
 from accounts.authentication import revoke_api_key
-from accounts.gate import sign_in_of
 from accounts.models import ApiKey, User
-from accounts.sign_ins import end_all, end_every, is_fresh
+from accounts.sign_ins import end_all, end_every
 
 RIGHTS = frozenset({"role", "every_account", "accounts", "is_active", "is_staff", "is_superuser", "groups"})
 
@@ -66,7 +66,7 @@ class ApiKeyAdmin(ScopedAdmin):
 
 
 @admin.register(User)
-class UserAdmin(BaseUserAdmin[User], ScopedAdmin):  # type: ignore[misc] # the stubs name a parameter otherwise
+class UserAdmin(BaseUserAdmin[User], ConfirmedAdmin):  # type: ignore[misc] # the stubs name a parameter otherwise
     """People and programs, their role and their accounts; only who holds every right changes them."""
 
     form = UserChangeForm
@@ -113,18 +113,6 @@ class UserAdmin(BaseUserAdmin[User], ScopedAdmin):  # type: ignore[misc] # the s
             detail={name: str(form.cleaned_data[name]) for name in sorted(shown)},
             now=timezone.now(),
         )
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Ask once more who is there before rights are changed."""
-        if request.method == "POST" and not is_fresh(sign_in_of(request), now=timezone.now()):
-            return confirm_first(request)
-        return super().changeform_view(request, object_id, form_url, extra_context)
 
     @action(description="Reset second factor", icon="phonelink_erase", url_path="reset", permissions=["rotate"])
     def reset_second_factor(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -23,6 +23,7 @@ class TradingHaltAdmin(ScopedAdmin):
     """Halts, open and past."""
 
     view_scope = "ops:read"
+    date_hierarchy = "engaged_at"
     list_display = ("level", "scope", "target", "reason", "engaged_by", "engaged_at", "released_by", "released_at")
     list_filter = ("scope", "level", "released_at")
     search_fields = ("target", "reason", "engaged_by")

@@ -15,9 +15,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from accounts import resealing
+from accounts.guards import SecondFactor
 from accounts.models import AuditEntry, Credential
+from accounts.second_factor import enrolment_of
 from accounts.vault.keyfile import new_ring, read_ring, write_ring
-from tests.factories import BrokerAccountFactory, CredentialFactory
+from tests.factories import BrokerAccountFactory, CredentialFactory, UserFactory
 from tests.sandbox_server import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +48,19 @@ def many(count: int) -> list[Credential]:
         for account in accounts
     ]
     return Credential.objects.bulk_create(rows)
+
+
+@pytest.mark.django_db
+def test_what_every_model_keeps_sealed_moves_too(ring: Path, now: Any) -> None:
+    factor = enrolment_of(user=UserFactory(), now=now)
+    before = factor.secret.reveal()
+    CredentialFactory()
+
+    run()
+    run("--drop-unused")
+
+    assert SecondFactor.objects.get().secret.reveal() == before
+    assert set(resealing.keys_in_use()) == {read_ring(path=ring).writing}
 
 
 @pytest.mark.django_db

@@ -80,12 +80,12 @@ def test_a_viewer_sees_and_does_nothing(desk: Desk) -> None:
 
 
 def test_a_bound_is_set_with_an_audit_entry(desk: Desk, staff: Client) -> None:
-    body = {"account": str(desk.account.pk), "max_order_notional": "100"}
+    body = {"account": str(desk.account.pk), "max_order_notional": "100", "reason": "a new client"}
 
     staff.post(reverse("admin:orders_risklimit_add"), body)
 
     assert desk.place().reason_code == "ORDER_NOTIONAL"
-    assert AuditEntry.objects.filter(action="orders.risk_limit.added").count() == 1
+    assert AuditEntry.objects.get(action="orders.risklimit.added").reason == "a new client"
 
 
 def test_who_trades_does_not_set_bounds(desk: Desk) -> None:

@@ -1,0 +1,5 @@
+"""Admin pages of operations; importing the modules registers them."""
+
+from ops.admin import alerting, beat, floor
+
+__all__ = ["alerting", "beat", "floor"]
