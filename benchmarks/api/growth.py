@@ -31,7 +31,7 @@ def grow(*, account: BrokerAccount, rows: int) -> None:
         "created_at": "template.created_at - n * interval '1 second'",
     }
     fields = Order._meta.concrete_fields  # noqa: SLF001 (Django documents it)
-    names = [field.column for field in fields if not getattr(field, "generated", False)]
+    names = [str(field.column) for field in fields if not getattr(field, "generated", False)]
     values = [own.get(name, f"template.{name}") for name in names]
     statement = COPY.format(columns=", ".join(names), values=", ".join(values))
     have = Order.objects.count()
