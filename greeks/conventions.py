@@ -53,6 +53,7 @@ class ForwardSource(IntEnum):
     CARRY = 3
     SPOT = 4
     KEPT_PARITY = 5
+    GIVEN = 6
 
 
 class PriceSource(IntEnum):
