@@ -52,6 +52,7 @@ class Options:
     journal: Path | None = None
     state: Path | None = None
     scenario: Path | None = None
+    replay: Path | None = None
     fault: tuple[dict[str, object], ...] = ()
     totp: bool = False
     tied: bool = False
@@ -98,6 +99,10 @@ def parser() -> argparse.ArgumentParser:
     add("--journal", type=Path, metavar="PATH", help="also append the journal to this file, a JSON object a line")
     add("--state", type=Path, metavar="PATH", help="keep sessions, orders, positions and GTTs across restarts")
     add("--scenario", type=Path, metavar="JSON", help="run a file of timed control steps after the start")
+    add(
+        "--replay", type=Path, metavar="FILE",
+        help="stream a recording (python -m sandbox record) in place of the market, from the first subscription on",
+    )  # fmt: skip
     add(
         "--fault", type=parse_fault, action="append", default=[], metavar="FAULT",
         help=f"start with a fault: {FORM}, seconds from the start; may be repeated",

@@ -18,6 +18,7 @@ from sandbox.app import build_app
 from sandbox.control_actions import inject
 from sandbox.door import Door
 from sandbox.options import Options
+from sandbox.recording import read_frames, replay
 from sandbox.scenario import play, read_scenario
 from sandbox.site import Site
 from sandbox.state import SAVE_SECONDS, load, save
@@ -39,6 +40,9 @@ async def serve(options: Options) -> None:
         site.start(_keep_saved(site, options.state))
     if options.scenario is not None:
         site.start(play(site, read_scenario(options.scenario)))
+    if options.replay is not None:
+        site.streamer.replaying = True
+        site.start(replay(site.streamer, read_frames(options.replay), speed=options.speed))
     for spec in options.fault:
         inject(site, spec)
     ticking = asyncio.create_task(site.run())

@@ -37,6 +37,8 @@ class Connection:
     dirty: NDArray[np.bool_]
     pending_mode: dict[int, int] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
+    wanted: set[int] = field(default_factory=set)
+    recorded: list[bytes] = field(default_factory=list)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     last_sent: float = 0.0
     frames: int = 0
@@ -61,6 +63,8 @@ class Streamer:
         self.faults = faults
         self.settings = settings
         self.connections: list[Connection] = []
+        self.replaying = False
+        self.asked = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def extend(self) -> None:
@@ -134,6 +138,9 @@ class Streamer:
 
     def _subscribe(self, connection: Connection, tokens: list[int]) -> None:
         room = self.settings.tokens_per_socket - connection.subscribed
+        if self.replaying:
+            connection.wanted |= set(tokens)
+            self.asked.set()
         for token in tokens:
             row = self.market.universe.by_token.get(token)
             if row is None or connection.modes[row] != UNSUBSCRIBED:
@@ -148,6 +155,7 @@ class Streamer:
         connection.wake.set()
 
     def _unsubscribe(self, connection: Connection, tokens: list[int]) -> None:
+        connection.wanted -= set(tokens)
         for token in tokens:
             row = self.market.universe.by_token.get(token)
             if row is not None:
@@ -181,12 +189,14 @@ class Streamer:
     async def _flush(self, connection: Connection) -> None:
         if self._fault("socket_half_open", connection):
             connection.dirty[:] = False
+            connection.recorded.clear()
             return
         silent = self._fault("socket_silent", connection)
         if silent is None:
             await self._send_texts(connection)
-            await self._send_ticks(connection)
+            await (self._send_recorded if self.replaying else self._send_ticks)(connection)
         else:
+            connection.recorded.clear()
             connection.dirty[:] = False
             if not silent.params.get("heartbeat", False):
                 return
@@ -198,6 +208,13 @@ class Streamer:
         for text in texts:
             await connection.socket.send_str(text)
             connection.last_sent = time.monotonic()
+
+    async def _send_recorded(self, connection: Connection) -> None:
+        """Send what a recording has for this socket, every frame, in place of the market's newest state."""
+        frames, connection.recorded = connection.recorded, []
+        for frame in filter(None, frames):
+            for one in await self._spoil(connection, frame):
+                await self._send(connection, one)
 
     async def _send_ticks(self, connection: Connection) -> None:
         rows = np.flatnonzero(connection.dirty & (connection.modes != UNSUBSCRIBED)).astype(np.int64)
