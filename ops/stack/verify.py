@@ -28,6 +28,8 @@ CHECKS: tuple[Check, ...] = (
     ("configuration", ("python", "manage.py", "check", "--fail-level", "WARNING")),
 )
 PYTEST = ("pytest", "-n", str(AT_ONCE), "--dist", "loadgroup")
+# The least branch coverage of a package by its own tests, in percent.
+GATES = {"sandbox": 90}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class Outcome:
 
 def main(arguments: Sequence[str], *, checks: Sequence[Check] = CHECKS, suite: tuple[str, ...] = PYTEST) -> int:
     """Run the checks and the tests, or with arguments for pytest only the tests; return 1 if anything failed."""
+    if arguments[:1] == ["--coverage"]:
+        return _gate(arguments[1:], suite=suite)
     campaigns = tuple(word for word in arguments if word == "--long")
     chosen = tuple(word for word in arguments if word != "--long")
     if chosen:
@@ -52,7 +56,24 @@ def main(arguments: Sequence[str], *, checks: Sequence[Check] = CHECKS, suite: t
         outcomes.append(outcome)
         _heading(outcome)
     outcomes.append(_loudly("tests", (*suite, *campaigns)))
+    if campaigns:
+        outcomes += [_measure(name, suite) for name in GATES]
     return _summary(outcomes)
+
+
+def _gate(names: Sequence[str], *, suite: tuple[str, ...]) -> int:
+    """Measure the branches of packages that have a gate, all of them without names; return 1 if one is below."""
+    unknown = [name for name in names if name not in GATES]
+    if unknown:
+        _say(f"no coverage gate for {', '.join(unknown)}; known: {', '.join(GATES)}")
+        return 2
+    return _summary([_measure(name, suite) for name in names or GATES])
+
+
+def _measure(name: str, suite: tuple[str, ...]) -> Outcome:
+    least = f"--cov-fail-under={GATES[name]}"
+    report = "--cov-report=term-missing:skip-covered"
+    return _loudly(f"coverage of {name}", (*suite, f"tests/{name}", f"--cov={name}", "--cov-branch", least, report))
 
 
 def _quietly(checks: Sequence[Check]) -> Iterator[Outcome]:

@@ -37,3 +37,29 @@ def test_the_tests_run_after_a_failed_check(capfd: pytest.CaptureFixture[str]) -
 def test_a_check_that_cannot_run_fails() -> None:
     with pytest.raises(FileNotFoundError):
         main([], checks=[("missing", ("no-such-tool",))], suite=GOOD)
+
+
+def test_a_gate_asks_for_the_branches_of_its_package(capfd: pytest.CaptureFixture[str]) -> None:
+    said = ("python", "-c", "import sys; print(*sys.argv[1:])")
+
+    assert main(["--coverage", "sandbox"], suite=said) == 0
+
+    assert "tests/sandbox --cov=sandbox --cov-branch --cov-fail-under=90" in capfd.readouterr().out
+
+
+def test_the_long_run_has_the_gates(capfd: pytest.CaptureFixture[str]) -> None:
+    said = ("python", "-c", "import sys; print(*sys.argv[1:])")
+
+    assert main(["--long"], checks=[("good", GOOD)], suite=said) == 0
+
+    assert "--cov=sandbox" in capfd.readouterr().out
+
+
+def test_a_package_below_its_gate_fails() -> None:
+    assert main(["--coverage"], suite=BAD) == 1
+
+
+def test_a_package_without_a_gate_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--coverage", "nothing"], suite=GOOD) == 2
+
+    assert "no coverage gate for nothing; known: sandbox" in capsys.readouterr().out
