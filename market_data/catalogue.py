@@ -62,7 +62,7 @@ UPDATE = """
 UPDATE market_data_instrument i SET instrument_token = s.instrument_token, exchange_token = s.exchange_token,
     name = s.name, instrument_type = s.instrument_type, segment = s.segment, expiry = s.expiry,
     strike = COALESCE(s.strike, 0), tick_size = COALESCE(s.tick_size, 0), lot_size = s.lot_size, listed = true,
-    synced_at = %s
+    token_since = CASE WHEN i.instrument_token = s.instrument_token THEN i.token_since ELSE %s END, synced_at = %s
 FROM staged s WHERE i.exchange = s.exchange AND i.tradingsymbol = s.tradingsymbol
     AND (i.instrument_token, i.exchange_token, i.name, i.instrument_type, i.segment, i.expiry, i.strike,
         i.tick_size, i.lot_size, i.listed)
@@ -71,9 +71,10 @@ FROM staged s WHERE i.exchange = s.exchange AND i.tradingsymbol = s.tradingsymbo
 """
 INSERT = """
 INSERT INTO market_data_instrument (exchange, tradingsymbol, instrument_token, exchange_token, name, instrument_type,
-    segment, expiry, strike, tick_size, lot_size, listed, synced_at)
+    segment, expiry, strike, tick_size, lot_size, listed, token_since, synced_at)
 SELECT s.exchange, s.tradingsymbol, s.instrument_token, s.exchange_token, s.name, s.instrument_type, s.segment,
-    s.expiry, COALESCE(s.strike, 0), COALESCE(s.tick_size, 0), s.lot_size, true, %s
+    s.expiry, COALESCE(s.strike, 0), COALESCE(s.tick_size, 0), s.lot_size, true,
+    CASE WHEN s.instrument_token IN (SELECT instrument_token FROM market_data_instrument) THEN %s::timestamptz END, %s
 FROM staged s WHERE NOT EXISTS (
     SELECT 1 FROM market_data_instrument i WHERE i.exchange = s.exchange AND i.tradingsymbol = s.tradingsymbol)
 """
@@ -148,7 +149,7 @@ def _apply(
     lots, ticks = _note_changes(cursor, now)
     told("writing", 0.0)
     cursor.execute(RELEASE_TOKENS)
-    written = _run(cursor, UPDATE, [now]) + _run(cursor, INSERT, [now])
+    written = _run(cursor, UPDATE, [now, now]) + _run(cursor, INSERT, [now, now])
     if written or gone or expired:
         # Without fresh numbers the planner sorts eighty thousand contracts to show a hundred.
         cursor.execute("ANALYZE market_data_instrument")

@@ -44,6 +44,13 @@ class WindowUnknown(MarketDataError):
     status = 404
 
 
+class HistoryRefused(MarketDataError):
+    """Candles that cannot be asked for: an unknown interval, a range too long or still to come."""
+
+    code = "history_refused"
+    status = 400
+
+
 class CapacityExceeded(MarketDataError):
     """More instruments are wanted than the logged-in accounts may stream."""
 
@@ -81,19 +88,19 @@ class FeedDown(MarketDataError):
     retryable = True
 
 
-class BadBatch(MarketDataError):
-    """Bytes on the bus are not a batch this version can read."""
-
-    code = "bad_batch"
-    status = 500
-
-
 class Draining(MarketDataError):
     """This process is about to end; connect again, to another."""
 
     code = "draining"
     status = 503
     retryable = True
+
+
+class BadBatch(MarketDataError):
+    """Bytes on the bus are not a batch this version can read."""
+
+    code = "bad_batch"
+    status = 500
 
 
 class BadCommand(MarketDataError):

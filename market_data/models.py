@@ -33,6 +33,8 @@ class Instrument(models.Model):
     lot_size = models.PositiveIntegerField()
     freeze_quantity = models.PositiveIntegerField(null=True, blank=True)
     listed = models.BooleanField(default=True)
+    # Set where the token was another contract's before: what was recorded under it earlier is not this contract's.
+    token_since = models.DateTimeField(null=True, blank=True)
     synced_at = models.DateTimeField()
     words = models.GeneratedField(expression=WORDS, output_field=SearchVectorField(), db_persist=True)
 
@@ -224,6 +226,23 @@ class Candle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument_token} {self.start_at:%Y-%m-%d %H:%M}"
+
+
+class CandleSpan(models.Model):
+    """A stretch of one instrument's minutes that was loaded from the broker; spans of an instrument do not overlap."""
+
+    instrument_token = models.BigIntegerField()
+    start_at = models.DateTimeField()
+    end_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["instrument_token", "start_at"], name="candle_span_once"),
+            models.CheckConstraint(condition=Q(start_at__lt=F("end_at")), name="candle_span_has_length"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_token} {self.start_at:%Y-%m-%d %H:%M} to {self.end_at:%Y-%m-%d %H:%M}"
 
 
 class FeedGap(models.Model):

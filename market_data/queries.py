@@ -16,7 +16,7 @@ from market_data.bus import sync_bus
 from market_data.calendar import IST
 from market_data.errors import IndexUnknown, InstrumentUnknown
 from market_data.freshness import Freshness
-from market_data.models import Candle, Instrument, InstrumentSync, Subscription
+from market_data.models import Instrument, InstrumentSync, Subscription
 from market_data.trading_days import read_calendar
 
 WIDTH: Final[Mapping[str, int]] = {Mode.LTP: 0, Mode.QUOTE: 1, Mode.FULL: 2}
@@ -134,12 +134,6 @@ def last_prices(tokens: Iterable[int], *, now: datetime) -> dict[int, tuple[floa
             strict=True,
         )
     )
-
-
-def candles(*, instrument_token: int, start: datetime, end: datetime) -> list[Candle]:
-    """Return our own minute candles with start <= start_at < end, by time."""
-    rows = Candle.objects.filter(instrument_token=instrument_token, start_at__gte=start, start_at__lt=end)
-    return list(rows.order_by("start_at"))
 
 
 def _chosen(rows: Rows, tokens: Iterable[int]) -> Rows:

@@ -1,6 +1,6 @@
 """Shapes of the market data API."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -8,7 +8,9 @@ from rest_framework import serializers
 
 from kite.types import Exchange, Mode
 from kite.wire import KIND_LTP
-from market_data.models import Candle, ChainWindow, Instrument, InstrumentList, Subscription
+from market_data.history import Answer, Question
+from market_data.intervals import MINUTE, NAMES
+from market_data.models import ChainWindow, Instrument, InstrumentList, Subscription
 
 PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 500
@@ -25,7 +27,6 @@ INSTRUMENT_FIELDS: Final = (
     "lot_size",
     "freeze_quantity",
 )
-CANDLE_RANGE: Final = timedelta(days=60)
 
 
 class InstrumentSerializer(serializers.ModelSerializer[Instrument]):
@@ -190,30 +191,56 @@ class CandleQuerySerializer(serializers.Serializer[Any]):
     instrument = serializers.CharField(max_length=92)
     start = serializers.DateTimeField()
     end = serializers.DateTimeField()
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse an empty or an endless range."""
-        if attrs["end"] <= attrs["start"]:
-            raise serializers.ValidationError({"to": "must be after from"})
-        if attrs["end"] - attrs["start"] > CANDLE_RANGE:
-            raise serializers.ValidationError({"to": f"at most {CANDLE_RANGE.days} days of minutes in one answer"})
-        return attrs
+    interval = serializers.ChoiceField(choices=NAMES, default=MINUTE)
+    oi = serializers.BooleanField(default=False)
+    continuous = serializers.BooleanField(default=False)
 
 
-class CandleSerializer(serializers.ModelSerializer[Candle]):
-    """One minute; prices in rupees."""
+class CandleSerializer(serializers.Serializer[Any]):
+    """One candle; prices in rupees, `source` is ticks, broker, or mixed."""
 
-    class Meta:
-        model = Candle
-        fields = ("start_at", "open", "high", "low", "close", "volume", "oi", "source")
+    start_at = serializers.DateTimeField()
+    open = serializers.DecimalField(max_digits=14, decimal_places=4)
+    high = serializers.DecimalField(max_digits=14, decimal_places=4)
+    low = serializers.DecimalField(max_digits=14, decimal_places=4)
+    close = serializers.DecimalField(max_digits=14, decimal_places=4)
+    volume = serializers.IntegerField()
+    oi = serializers.IntegerField(required=False, allow_null=True)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Add the field whose name a serializer keeps for itself."""
+        return {**super().get_fields(), "source": serializers.CharField()}
+
+
+class StretchSerializer(serializers.Serializer[Any]):
+    """A stretch of time."""
+
+    start = serializers.DateTimeField()
+    end = serializers.DateTimeField()
 
 
 class CandleListSerializer(serializers.Serializer[Any]):
-    """Minutes of one instrument, by time."""
+    """Candles of one instrument, by time."""
 
     instrument = serializers.CharField()
     interval = serializers.CharField()
+    complete = serializers.BooleanField()
+    missing = StretchSerializer(many=True)
+    reason = serializers.CharField(allow_blank=True)
     results = CandleSerializer(many=True)
+
+
+def candles_document(question: Question, answer: Answer, *, with_oi: bool) -> dict[str, object]:
+    """Return candles as JSON; a question may answer with twenty thousand, so no field is asked how to show itself."""
+    names = [*("start_at", "open", "high", "low", "close", "volume", "source"), *(["oi"] if with_oi else [])]
+    return {
+        "instrument": str(question.instrument),
+        "interval": question.interval,
+        "complete": not answer.missing,
+        "missing": [{"start": part.start, "end": part.end} for part in answer.missing],
+        "reason": answer.reason,
+        "results": [{name: getattr(bar, name) for name in names} for bar in answer.bars],
+    }
 
 
 class QuoteListSerializer(serializers.Serializer[Any]):
@@ -234,6 +261,7 @@ def quote_of(row: np.void, *, stale: bool, now: datetime) -> dict[str, object]:
         "received_at": float(row["received_at"]),
         "exchange_at": int(row["exchange_at"]) or None,
         "age_seconds": round(max(now.timestamp() - float(row["received_at"]), 0.0), 3),
+        "stale": stale,
     }
     if int(row["kind"]) == KIND_LTP:
         return quote
@@ -242,4 +270,3 @@ def quote_of(row: np.void, *, stale: bool, now: datetime) -> dict[str, object]:
         quote |= {name: int(row[name]) for name in ("volume", "buy_quantity", "sell_quantity", "oi")}
         quote["average_price"] = float(row["average_price"])
     return quote
-        "stale": stale,

@@ -1,6 +1,6 @@
 """Scheduled work of market data."""
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from celery import Task, shared_task
 from django.utils import timezone
@@ -8,7 +8,10 @@ from django.utils import timezone
 from accounts.errors import LoginNeeded
 from accounts.queries import streaming_logins
 from accounts.worker import Worker
-from market_data import catalogue, partitions, subscriptions, trading_days, windows
+from market_data import catalogue, correction, minutes, partitions, subscriptions, trading_days, windows
+from market_data.history import Broker
+
+CORRECTION_SECONDS: Final = 60.0
 
 
 @shared_task(bind=True)
@@ -34,9 +37,20 @@ def adjust_windows(**_: object) -> None:
     windows.adjust_all(now=timezone.now())
 
 
+@shared_task(bind=True)
+def correct_candles(self: Task[..., Any], /, **_: object) -> None:
+    """Correct some of today's minutes, for less time than the queue waits before it gives a message to another."""
+    now = timezone.now()
+    sessions = cast("Worker", self.app).sessions
+    correction.correct_day(
+        day=correction.day_of(now), broker=Broker(sessions=sessions, now=now), now=now, seconds=CORRECTION_SECONDS
+    )
+
+
 @shared_task
 def maintain_partitions(**_: object) -> None:
     """Make the days ahead, drop the old ones, forget wishes nobody renews."""
     now = timezone.now()
     partitions.maintain(now=now)
+    minutes.forget(before=now - minutes.KEPT)
     subscriptions.forget_expired(now=now)

@@ -15,18 +15,21 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.cursors import read_cursor, write_cursor
+from accounts.sessions import Sessions
 from market_data.errors import InstrumentUnknown
+from market_data.history import Broker, Question, read
+from market_data.intervals import NAMES, Stretch
 from market_data.models import Instrument
-from market_data.queries import candles, catalogue_version, instruments_by_keys, latest_of, search, stale_of
+from market_data.queries import catalogue_version, instruments_by_keys, latest_of, search, stale_of
 from market_data.serializers import (
     INSTRUMENT_FIELDS,
     CandleListSerializer,
     CandleQuerySerializer,
-    CandleSerializer,
     InstrumentListSerializer,
     InstrumentSearchSerializer,
     InstrumentSerializer,
     QuoteListSerializer,
+    candles_document,
     quote_of,
 )
 
@@ -110,28 +113,34 @@ class CandleListView(APIView):
     @extend_schema(
         operation_id="candles_list",
         parameters=[
-            OpenApiParameter("instrument", str, required=True),
-            OpenApiParameter("from", str, required=True, description="ISO 8601 with offset"),
-            OpenApiParameter("to", str, required=True, description="ISO 8601 with offset"),
+            OpenApiParameter("instrument", str, required=True, description="EXCHANGE:SYMBOL or an alias"),
+            OpenApiParameter("from", str, required=True, description="ISO 8601 with offset; a candle may start on it"),
+            OpenApiParameter("to", str, required=True, description="ISO 8601 with offset; no candle starts on it"),
+            OpenApiParameter("interval", str, enum=list(NAMES), description="Width, minute by default"),
+            OpenApiParameter("oi", bool, description="Give open interest too"),
+            OpenApiParameter("continuous", bool, description="A future's daily candles over its expired forerunners"),
         ],
         responses=CandleListSerializer,
     )
     def get(self, request: Request) -> Response:
-        """Return our own minute candles of one instrument with from <= start_at < to."""
+        """Return candles of one instrument: from our store, and from the broker what the store has not.
+
+        Where the broker cannot be asked, `complete` is false and `missing` names the stretches that may lack candles.
+        """
         query = request.query_params
-        form = CandleQuerySerializer(
-            data={"instrument": query.get("instrument"), "start": query.get("from"), "end": query.get("to")}
-        )
+        form = CandleQuerySerializer(data={**query.dict(), "start": query.get("from"), "end": query.get("to")})
         form.is_valid(raise_exception=True)
-        instrument = _instrument(form.validated_data["instrument"])
-        rows = candles(
-            instrument_token=instrument.instrument_token,
-            start=form.validated_data["start"],
-            end=form.validated_data["end"],
+        wanted = form.validated_data
+        question = Question(
+            instrument=_instrument(wanted["instrument"]),
+            interval=wanted["interval"],
+            stretch=Stretch(wanted["start"], wanted["end"]),
+            continuous=wanted["continuous"],
         )
-        return Response(
-            {"instrument": str(instrument), "interval": "minute", "results": CandleSerializer(rows, many=True).data}
-        )
+        now = timezone.now()
+        sessions: Sessions = request.kite  # type: ignore[attr-defined] # set by accounts.middleware
+        answer = read(question, broker=Broker(sessions=sessions, now=now), now=now)
+        return Response(candles_document(question, answer, with_oi=wanted["oi"]))
 
 
 def _search(wanted: dict[str, object]) -> QuerySet[Instrument]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 from django.db import connection
@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from market_data.catalogue import sync
-from market_data.models import Candle, Instrument, Subscription
+from market_data.models import Instrument, Subscription
 from market_data.queries import search
 from tests.market_data.factories import NOW, InstrumentFactory
 from tests.market_data.live import api_key, store_prices
@@ -190,38 +190,6 @@ def test_a_quote_carries_its_age_and_what_is_not_streamed_is_named(api: APIClien
     assert 7 <= answer["results"]["NSE:INFY"]["age_seconds"] < 9
 
 
-def test_minutes_are_read_between_two_moments(api: APIClient) -> None:
-    infy = InstrumentFactory(tradingsymbol="INFY")
-    for minute in range(3):
-        Candle.objects.create(
-            instrument_token=infy.instrument_token,
-            start_at=NOW + timedelta(minutes=minute),
-            open=1,
-            high=2,
-            low=1,
-            close=minute,
-            volume=0,
-        )
-
-    answer = api.get(
-        "/api/v1/candles",
-        {"instrument": "NSE:INFY", "from": NOW.isoformat(), "to": (NOW + timedelta(minutes=2)).isoformat()},
-    ).json()
-
-    assert [row["close"] for row in answer["results"]] == [0, 1]
-
-
-@pytest.mark.parametrize(
-    "ends", [("2026-08-18T09:00:00Z", "2026-08-18T09:00:00Z"), ("2026-01-01T00:00:00Z", "2026-08-18T09:00:00Z")]
-)
-def test_an_empty_or_endless_range_is_refused(api: APIClient, ends: tuple[str, str]) -> None:
-    InstrumentFactory(tradingsymbol="INFY")
-
-    answer = api.get("/api/v1/candles", {"instrument": "NSE:INFY", "from": ends[0], "to": ends[1]})
-
-    assert answer.status_code == 400
-
-
 def test_an_unchanged_catalogue_is_not_sent_again(api: APIClient) -> None:
     sync(dump=CATALOGUE, now=NOW)
     first = api.get("/api/v1/instruments", {"q": "infy"})
@@ -235,8 +203,8 @@ def test_an_unchanged_catalogue_is_not_sent_again(api: APIClient) -> None:
     assert (other.status_code, after.status_code) == (200, 200)
 
 
-@pytest.mark.parametrize(("words", "walks"), [("zebra", False), ("u", True), ("u ce", True)])
-def test_rare_words_read_their_index_and_common_ones_walk_in_order(words: str, walks: bool) -> None:
+@pytest.mark.parametrize("words", ["u", "u ce"])
+def test_common_words_walk_in_order_and_sort_nothing(words: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO market_data_instrument (exchange, tradingsymbol, instrument_token, exchange_token, name, "
@@ -245,11 +213,8 @@ def test_rare_words_read_their_index_and_common_ones_walk_in_order(words: str, w
             "%s, n, 0.05, 1, true, %s FROM generate_series(1, 20000) n",
             [date(2026, 8, 25), NOW],
         )
-        InstrumentFactory(name="ZEBRA LIMITED")
         cursor.execute("ANALYZE market_data_instrument")
-        cursor.execute("SET LOCAL enable_seqscan = off")  # twenty thousand rows are few enough to read them all
 
     plan = search(words=words).order_by("exchange", "tradingsymbol")[:101].explain()
 
-    assert ("Sort" not in plan) is walks
-    assert ("Bitmap Index Scan on instrument_words" in plan) is not walks
+    assert "Sort" not in plan
