@@ -9,7 +9,7 @@ from sandbox.accounts import User
 from sandbox.call import Route
 from sandbox.clock import stamp
 from sandbox.control import ACTIONS, PREFIX, guarded
-from sandbox.errors import KiteError, token_error
+from sandbox.errors import KiteError, permission_error, token_error
 from sandbox.login import show_done, show_login, submit_login
 from sandbox.page import show_page
 from sandbox.pipeline import SITE, Aborted, WebHandler, cut, handler_of, json_response, strip_bare
@@ -87,6 +87,8 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
 
 def _admit(site: Site, *, api_key: str, access_token: str) -> User:
     user, _ = site.logins.find(api_key=api_key, access_token=access_token, now=site.clock.now())
+    if not site.settings.market_data:
+        raise permission_error("That API call is not allowed for the authenticated user")
     if site.faults.take("socket_refused", user=user.user_id, route="ws"):
         raise token_error()
     full = len(site.streamer.of_user(user.user_id)) >= site.settings.sockets_per_key

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sandbox.call import Call, Route, authenticate, credentials_of
 from sandbox.clock import stamp
-from sandbox.errors import KiteError, token_error
+from sandbox.errors import KiteError, permission_error, token_error
 from sandbox.faults import Fault
 from sandbox.journal import without_secrets
 from sandbox.site import Site
@@ -21,6 +21,8 @@ HTML = "<html><head><title>{status}</title></head><body><center><h1>{status}</h1
 SITE = web.AppKey("site", Site)
 WebHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BEFORE = ("latency", "connection_refused", "hang", "http_429", "http_5xx", "http_403", "ip_not_registered")
+# What an app without the paid plan may not ask: rate classes.
+MARKET_DATA = frozenset({"quote", "historical"})
 SHAPES = ("accepted_then_5xx", "truncated_json", "no_content_type", "null_data", "no_data")
 
 
@@ -77,6 +79,8 @@ async def _decide(route: Route, call: Call) -> tuple[int, dict[str, object], web
     try:
         if route.signed:
             authenticate(call)
+        if route.limit in MARKET_DATA and not call.site.settings.market_data:
+            raise permission_error("That API call is not allowed for the authenticated user")
         if route.limit != "none" and call.user is not None:
             call.site.limits.check_call(kind=route.limit, api_key=call.user.api_key)
         result = await route.handler(call)

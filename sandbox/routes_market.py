@@ -38,7 +38,7 @@ def _rows(call: Call, kind: str) -> list[tuple[str, int]]:
     if not keys:
         raise input_error("Missing or empty field `i`")
     if len(keys) > MAX_KEYS[kind]:
-        raise input_error(f"Maximum of {MAX_KEYS[kind]} instruments are allowed.")
+        raise input_error(f"Too many tokens requested. Max permitted is {MAX_KEYS[kind]}.")
     universe = call.site.universe
     found = [(key, universe.find(key)) for key in keys]
     return [(key, row) for key, row in found if row is not None]

@@ -23,11 +23,16 @@ from sandbox.scenario import play, read_scenario
 from sandbox.site import Site
 from sandbox.state import SAVE_SECONDS, load, save
 
+# A thousand keys of a hundred escaped characters fit in one request line.
+LONGEST_LINE = 1 << 17
+
 
 async def serve(options: Options) -> None:
     site = Site(options)
     server_logger.addFilter(is_our_fault)
-    runner = web.AppRunner(build_app(site), access_log=None, shutdown_timeout=1.0, handle_signals=False)
+    runner = web.AppRunner(
+        build_app(site), access_log=None, shutdown_timeout=1.0, handle_signals=False, max_line_size=LONGEST_LINE
+    )
     await runner.setup()
     site.door = Door(runner=runner, host=options.host, port=options.port)
     await site.door.open()

@@ -33,6 +33,7 @@ class Settings:
     instruments_need_session: bool = False
     require_depository_authorisation: bool = False
     mutual_fund_orders: bool = False
+    market_data: bool = True
     registered_addresses: dict[str, list[str]] = field(default_factory=dict)
     postback_duplicate: int = 0
     postback_delay_seconds: float = 0.0

@@ -64,6 +64,31 @@ def test_the_skew_moves_the_second(wall: Wall) -> None:
     counter.check_call(kind="quote", api_key="a")
 
 
+def decisions(wall: Wall, *, seed: int, jitter: float) -> list[bool]:
+    """Return which of 60 calls are let through while the clock stands in the middle of a second."""
+    wall.now = 1_000_000.5
+    settings = Settings(limit_jitter_seconds=jitter)
+    counter = Limits(settings=settings, seed=seed, wall=wall)
+    found = []
+    for _ in range(60):
+        try:
+            counter.check_call(kind="other", api_key="a")
+        except KiteError:
+            found.append(False)
+        else:
+            found.append(True)
+    return found
+
+
+def test_jitter_blurs_the_second_by_the_seed(wall: Wall) -> None:
+    assert decisions(wall, seed=1, jitter=0.0) == [True] * 10 + [False] * 50
+    assert decisions(wall, seed=1, jitter=0.4) == [True] * 10 + [False] * 50
+    blurred = decisions(wall, seed=1, jitter=0.7)
+    assert sum(blurred) > 10
+    assert blurred == decisions(wall, seed=1, jitter=0.7)
+    assert blurred != decisions(wall, seed=2, jitter=0.7)
+
+
 @pytest.mark.parametrize(
     ("changes", "step", "allowed"),
     [({}, 0.0, 10), ({"orders_per_minute": 15}, 1.0, 15), ({"orders_per_day": 20, "orders_per_minute": 99}, 1.0, 20)],
