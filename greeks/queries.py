@@ -171,6 +171,19 @@ def options_by_keys(*, keys: Sequence[str]) -> dict[str, Option]:
     return found
 
 
+def derivatives_by_keys(*, keys: Sequence[str]) -> dict[str, Instrument]:
+    """Return the options and futures that the keys name; raises InstrumentUnknown."""
+    found = {
+        key: row
+        for key, row in instruments_by_keys(keys).items()
+        if row.instrument_type in {"CE", "PE", "FUT"} and row.expiry is not None
+    }
+    for key in keys:
+        if key not in found:
+            raise InstrumentUnknown(f"no listed option or future {key[:60]}", field="positions")
+    return found
+
+
 def take_lease() -> bool:
     """Take the computation's lock for the rest of this transaction, False when another worker holds it."""
     with connection.cursor() as cursor:

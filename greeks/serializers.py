@@ -161,10 +161,9 @@ class PositionSerializer(serializers.Serializer[Any]):
     quantity = serializers.IntegerField(min_value=-(10**9), max_value=10**9)
 
 
-class BookSerializer(serializers.Serializer[Any]):
-    """Positions, and the moves to try on them; without moves only the sums are answered."""
+class MovesSerializer(serializers.Serializer[Any]):
+    """The moves to try on a book; without moves only the sums are answered."""
 
-    positions = serializers.ListField(child=PositionSerializer(), min_length=1, max_length=1000)
     spot_moves = serializers.ListField(
         child=serializers.FloatField(min_value=-0.9, max_value=5.0), max_length=41, required=False, default=[0.0]
     )
@@ -174,6 +173,12 @@ class BookSerializer(serializers.Serializer[Any]):
     days = serializers.ListField(
         child=serializers.FloatField(min_value=0.0, max_value=1000.0), max_length=10, required=False, default=[0.0]
     )
+
+
+class BookSerializer(MovesSerializer):
+    """Positions, and the moves to try on them."""
+
+    positions = serializers.ListField(child=PositionSerializer(), min_length=1, max_length=1000)
 
 
 class ChainSerializer(ChainHeadSerializer):
@@ -314,14 +319,14 @@ def standing_document(*, underlying: str, standing: Standing) -> dict[str, Any]:
     }
 
 
-def totals_document(*, underlying: str, totals: Totals, profit: Floats) -> dict[str, Any]:
-    """Return an underlying's sums, and its profit by spot move, volatility move and days."""
+def totals_document(*, name: str, totals: Totals, profit: Floats, by: str = "underlying") -> dict[str, Any]:
+    """Return a group's sums, and its profit by spot move, volatility move and days."""
     sums = {name: round(value, 4) if np.isfinite(value) else None for name, value in asdict(totals).items()}
     flat = numbers(profit.ravel(), 2)
     _, vols, days = profit.shape
     lines = [flat[start : start + days] for start in range(0, len(flat), days)]
     grid = [lines[start : start + vols] for start in range(0, len(lines), vols)]
-    return {"underlying": underlying, **sums, "profit": grid}
+    return {by: name, **sums, "profit": grid}
 
 
 def unpriced_document(*, unpriced: Sequence[Unpriced], names: Mapping[int, str]) -> list[dict[str, Any]]:

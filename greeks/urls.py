@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from greeks.candle_views import OptionCandleView
 from greeks.history_views import OptionHistoryView
 from greeks.question_views import GreeksListView, TermStructureView, WhatIfView
 from greeks.views import BookView, ChainHistoryView, ChainListView, ChainView, SmileView, StandingView
@@ -14,6 +15,7 @@ urlpatterns = [
     path("greeks", GreeksListView.as_view(), name="greeks"),
     path("greeks/whatif", WhatIfView.as_view(), name="greeks-whatif"),
     path("greeks/history", OptionHistoryView.as_view(), name="greeks-history"),
+    path("greeks/candles", OptionCandleView.as_view(), name="greeks-candles"),
     path("greeks/book", BookView.as_view(), name="greeks-book"),
     path("volatility/<str:underlying>/term", TermStructureView.as_view(), name="volatility-term"),
     path("volatility/<str:underlying>", StandingView.as_view(), name="volatility"),

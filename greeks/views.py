@@ -1,6 +1,5 @@
 """The chains API."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 import numpy as np
@@ -13,7 +12,7 @@ from rest_framework.views import APIView
 
 from greeks import book, history, queries, store
 from greeks.errors import ChainNotReady, UnknownChain
-from greeks.queries import Option
+from greeks.holdings import chains_of, position_of
 from greeks.serializers import (
     BookSerializer,
     ChainListSerializer,
@@ -30,6 +29,9 @@ from greeks.serializers import (
 from greeks.store import Chain, ChainKey
 from greeks.summary import fitted, summarise
 from market_data.bus import sync_bus
+from market_data.queries import last_prices
+
+NO_PRICE = (float("nan"), 0.0)
 
 
 class ChainListView(APIView):
@@ -116,33 +118,27 @@ class BookView(APIView):
         form = BookSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         asked = form.validated_data
-        options = queries.options_by_keys(keys=[row["instrument"] for row in asked["positions"]])
-        positions = [_position(options[row["instrument"]], row["quantity"]) for row in asked["positions"]]
-        legs, unpriced = book.collect(positions=positions, chains=_chains({item.key for item in positions}))
+        held = queries.derivatives_by_keys(keys=[row["instrument"] for row in asked["positions"]])
+        prices = last_prices((row.instrument_token for row in held.values()), now=timezone.now())
+        positions = [
+            position_of(instrument=row, quantity=each["quantity"], price=prices.get(row.instrument_token, NO_PRICE)[0])
+            for each in asked["positions"]
+            for row in [held[each["instrument"]]]
+        ]
+        legs, unpriced = book.collect(positions=positions, chains=chains_of(positions=positions))
         moves = {name: np.array(asked[name]) for name in ("spot_moves", "vol_moves", "days")}
         return Response(
             {
                 "results": [
-                    totals_document(
-                        underlying=name, totals=book.totals(legs=held), profit=book.scenarios(legs=held, **moves)
-                    )
-                    for name, held in legs.items()
+                    totals_document(name=name, totals=book.totals(legs=part), profit=book.scenarios(legs=part, **moves))
+                    for name, part in legs.items()
                 ],
                 "unpriced": unpriced_document(
-                    unpriced=unpriced, names={row.instrument_token: key for key, row in options.items()}
+                    unpriced=unpriced, names={row.instrument_token: key for key, row in held.items()}
                 ),
                 "as_of": timezone.now().isoformat(),
             }
         )
-
-
-def _position(option: Option, quantity: int) -> book.Position:
-    return book.Position(option.instrument_token, ChainKey(option.underlying, option.expiry), quantity)
-
-
-def _chains(keys: Collection[ChainKey]) -> dict[ChainKey, Chain]:
-    blobs = {key: sync_bus().get_blob(key.blob) for key in sorted(keys)}
-    return {key: store.unpack(blob) for key, blob in blobs.items() if blob is not None}
 
 
 def _chain(underlying: str, expiry: str, *, now: datetime) -> Chain:

@@ -1,9 +1,14 @@
 """Which accounts a question about the portfolio is about."""
 
+from collections.abc import Sequence
 from uuid import UUID
+
+from django.db.models import Sum
 
 from accounts.models import BrokerAccount
 from accounts.queries import Principal, account_by_label, visible_accounts
+from kite.types import TransactionType
+from orders.models import Trade
 from portfolio.errors import GroupUnknown, InstructionUnknown
 from portfolio.models import Instruction
 
@@ -21,6 +26,21 @@ def accounts_of(*, principal: Principal, account: str | None, group: str | None)
     found = list(accounts.filter(group__name=group))
     if not found:
         raise GroupUnknown(f"no group {group} with an account of yours", field="group")
+    return found
+
+
+def strategy_shares(*, accounts: Sequence[BrokerAccount]) -> dict[tuple[str, int], dict[str, float]]:
+    """Return what each strategy traded net, by account label and instrument token, in the broker's quantities."""
+    rows = (
+        Trade.objects.filter(account__in=accounts)
+        .exclude(order__strategy="")
+        .values_list("account__label", "instrument_token", "order__strategy", "transaction_type")
+        .annotate(quantity=Sum("quantity"))
+    )
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for label, token, strategy, side, quantity in rows:
+        mine = found.setdefault((label, token), {})
+        mine[strategy] = mine.get(strategy, 0.0) + (quantity if side == TransactionType.BUY else -quantity)
     return found
 
 

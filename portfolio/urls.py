@@ -3,7 +3,7 @@
 from django.urls import path
 
 from portfolio import instruction_views as instructed
-from portfolio import views
+from portfolio import sensitivity_views, views
 
 urlpatterns = [
     path("holdings", views.HoldingListView.as_view(), name="holdings"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("margins", views.MarginListView.as_view(), name="margins"),
     path("profiles", views.ProfileListView.as_view(), name="profiles"),
     path("exposure", views.ExposureListView.as_view(), name="exposure"),
+    path("greeks/positions", sensitivity_views.SensitivityListView.as_view(), name="greeks-positions"),
     path("profit", views.ProfitListView.as_view(), name="profit"),
     path("funds", views.FundListView.as_view(), name="funds"),
     path("funds/holdings", views.FundHoldingListView.as_view(), name="fund-holdings"),

@@ -16,6 +16,7 @@ from tests.greeks.test_api import client_with
 
 KEY = ChainKey("NIFTY", WEEKLY)
 LOT = 75
+FORWARD = 24_000.0
 
 
 def small_chain(*, expiry: date = WEEKLY, years: float = 7 / 365) -> Chain:
@@ -33,6 +34,7 @@ def small_chain(*, expiry: date = WEEKLY, years: float = 7 / 365) -> Chain:
         "forward": 24_000.0,
         "years": years,
         "rate": RATE,
+        "lot_size": LOT,
     }
     return store.unpack(store.pack(head=store.head(header=header, rows=rows, symbols=b""), rows=rows, symbols=b""))
 
@@ -188,3 +190,88 @@ def test_a_grid_has_bounded_sides(client: APIClient, market: OptionMarket) -> No
     body = {"positions": [{"instrument": "NFO:NIFTY37112624000CE", "quantity": 1}], "spot_moves": [0.0] * 42}
 
     assert client.post("/api/v1/greeks/book", body, format="json").status_code == 400
+
+
+def future(quantity: float, *, price: float = FORWARD, **whose: str) -> Position:
+    return Position(90, KEY, quantity, linear=True, price=price, lot_size=LOT, **whose)
+
+
+def test_a_future_is_delta_one_and_nothing_else() -> None:
+    legs, unpriced = book.collect(positions=[future(-2 * LOT)], chains={})
+
+    sums = book.totals(legs=legs["NIFTY"])
+
+    assert unpriced == []
+    assert (sums.delta_units, sums.delta_lots, sums.delta_rupees) == (-2 * LOT, -2.0, -2 * LOT * FORWARD)
+    assert (sums.gamma_one_percent, sums.theta, sums.vega, sums.rho, sums.value) == (0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_future_hedges_an_option() -> None:
+    delta = book.totals(legs=legs_of((1, LOT))).delta_units
+    legs, _ = book.collect(positions=[Position(1, KEY, LOT), future(-delta)], chains={KEY: small_chain()})
+
+    assert book.totals(legs=legs["NIFTY"]).delta_units == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_future_moves_with_the_spot_alone() -> None:
+    legs, _ = book.collect(positions=[future(LOT)], chains={})
+
+    grid = book.scenarios(
+        legs=legs["NIFTY"],
+        spot_moves=np.array([-0.01, 0.0, 0.01]),
+        vol_moves=np.array([0.0, 10.0]),
+        days=np.array([0.0, 5.0]),
+    )
+
+    assert grid[:, 0, 0].tolist() == pytest.approx([-0.01 * LOT * FORWARD, 0.0, 0.01 * LOT * FORWARD])
+    assert np.ptp(grid, axis=(1, 2)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_future_without_a_price_is_listed() -> None:
+    legs, unpriced = book.collect(positions=[future(LOT, price=0.0)], chains={})
+
+    assert legs == {}
+    assert unpriced[0].reasons == ("no_price",)
+
+
+def test_a_position_counts_in_units_and_never_in_lots_times_units() -> None:
+    """A net quantity of one lot of 75 has the delta of 75 units: multiplying by the lot again would make it 5,625."""
+    chain = small_chain()
+
+    sums = book.totals(legs=legs_of((1, LOT)))
+
+    assert int(chain.header["lot_size"]) == LOT == 75
+    assert 0.0 < sums.delta_units < LOT
+    assert sums.delta_lots == pytest.approx(sums.delta_units / LOT)
+    assert sums.delta_units == pytest.approx(LOT * 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("by", "names"),
+    [
+        ("account", ["a", "b"]),
+        ("group", ["family"]),
+        ("underlying", ["NIFTY"]),
+        ("expiry", [KEY.expiry.isoformat()]),
+        ("strategy", ["", "s1"]),
+    ],
+)
+def test_a_book_is_summed_by(by: str, names: list[str]) -> None:
+    positions = [future(LOT, account="a", group="family", strategy="s1"), future(LOT, account="b", group="family")]
+
+    legs, _ = book.collect(positions=positions, chains={}, by=by)
+
+    assert list(legs) == names
+    assert sum(book.totals(legs=part).delta_units for part in legs.values()) == 2 * LOT
+
+
+def test_units_of_different_underlyings_are_not_added() -> None:
+    other = Position(91, ChainKey("SENSEX", book.NEVER), 10.0, linear=True, price=80_000.0)
+
+    legs, _ = book.collect(positions=[future(LOT, account="a"), other], chains={}, by="expiry")
+    both, _ = book.collect(positions=[future(LOT), other], chains={}, by="group")
+
+    assert list(legs) == ["", KEY.expiry.isoformat()]
+    sums = book.totals(legs=both[""])
+    assert np.isnan([sums.delta_units, sums.delta_lots]).all()
+    assert sums.delta_rupees == LOT * FORWARD + 800_000.0
