@@ -42,6 +42,7 @@ def test_the_tick_socket_says_what_is_written(web: WebProcess, publisher: Publis
             program.send(**command)
             seen += _heard_until_quiet(program.socket)
         program.send(op="sub", id=9, symbols=["NSE:INFY"])
+        seen.append(program.expect("snap"))
         publisher.publish(ticks({408065: 101.0}, received_at=time.time()))
         seen += [program.expect("d"), program.expect("hb"), *program.frames]
 
