@@ -217,6 +217,7 @@ def change_of(changes: Mapping[str, object]) -> OrderChange:
         trigger_price=read("trigger_price", Decimal),
         disclosed_quantity=read("disclosed_quantity", int),
         validity=read("validity", Validity),
+        market_protection=read("market_protection", Decimal),
     )
 
 

@@ -1,5 +1,7 @@
 """Errors of the order path that a caller can act on."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from accounts.errors import PlatformError
@@ -66,3 +68,73 @@ class PriceUnavailable(OrdersError):
     code = "price_unavailable"
     status = 503
     retryable = True
+
+
+class BasketUnknown(OrdersError):
+    """No such group of orders, or none that the caller may see."""
+
+    code = "basket_unknown"
+    status = 404
+
+
+@dataclass(frozen=True, slots=True)
+class LegDenial:
+    """Why one leg of a basket would be denied."""
+
+    leg: int
+    code: str
+    detail: str
+    field: str | None
+
+
+class BasketDenied(OrdersError):
+    """Legs of a basket would be denied, so none of it was sent."""
+
+    code = "basket_denied"
+
+    def __init__(self, legs: Sequence[LegDenial]) -> None:
+        first = legs[0]
+        super().__init__(f"leg {first.leg}: {first.detail}", field=f"legs.{first.leg}.{first.field or 'quantity'}")
+        self.legs = tuple(legs)
+
+
+class NothingToExit(OrdersError):
+    """The cover order has no leg left that could be exited."""
+
+    code = "nothing_to_exit"
+    status = 409
+
+
+class TriggerUnknown(OrdersError):
+    """No such trigger, or none that the caller may see."""
+
+    code = "gtt_unknown"
+    status = 404
+
+
+class TriggerBusy(OrdersError):
+    """Another write to a trigger of this account and symbol is on its way or in doubt."""
+
+    code = "gtt_write_in_flight"
+    status = 409
+    retryable = True
+
+
+class TriggerEnded(OrdersError):
+    """The trigger has fired or ended: it is past changing."""
+
+    code = "gtt_ended"
+    status = 409
+
+
+class TriggerDenied(OrdersError):
+    """The trigger's order would not pass the checks."""
+
+    code = "gtt_denied"
+
+
+class RequeueForbidden(OrdersError):
+    """The order may have been placed, or was refused for what it says: sending it again is not safe."""
+
+    code = "requeue_forbidden"
+    status = 409

@@ -11,24 +11,27 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.credentials import expire_token
-from accounts.errors import LoginNeeded
-from accounts.queries import lock_halt_epoch, login_for, open_halts
+from accounts.queries import lock_halt_epoch, open_halts
 from accounts.sessions import Sessions
 from kite.answers import Positions
 from kite.errors import KiteError, OutcomeUnknown, Refused, SessionExpired, Throttled, Unavailable
-from kite.types import Exchange as KiteExchange
-from kite.types import Login, OrderRequest, OrderRow, OrderType, Product, TransactionType, Validity, Variety
+from kite.types import Login, OrderRow
 from orders import reconciliation, risk, updates
 from orders.budget import Spent, spend
 from orders.clock import Clock, trading_day
+from orders.departure import Held, login_to_leave_with
 from orders.models import Order, OrderBudget
+from orders.objections import Denial
+from orders.parameters import request_of
 from orders.queries import (
     cancel_waits,
     exposure_of,
+    is_part,
     lock_budget,
     quantity_on_the_way,
     queue_position,
     risk_limits,
+    stake_of,
     tag_of,
 )
 from orders.states import State
@@ -71,10 +74,9 @@ def submit(*, order_id: UUID, sessions: Sessions, clock: Clock) -> float | None:
     order = Order.objects.filter(pk=order_id, state=State.READY).first()
     if order is None:
         return None
-    try:
-        login = login_for(account_id=order.account_id, now=clock.now())
-    except LoginNeeded:
-        return _wait_for_login(order_id, clock=clock)
+    login = login_to_leave_with(account_id=order.account_id, sessions=sessions, now=clock.now())
+    if isinstance(login, Held):
+        return _hold(order_id, login, clock=clock)
     claimed = claim(order_id=order_id, clock=clock)
     if isinstance(claimed, Later):
         return claimed.seconds
@@ -119,28 +121,6 @@ def tag_for(order: Order, *, attempt: int) -> str:
     """Return the correlation tag of one attempt."""
     installation = installation_code(settings.INSTALLATION_ID)
     return encode(Tag(installation=installation, number=order.number, attempt=min(attempt, MAX_ATTEMPT)))
-
-
-def request_of(order: Order) -> OrderRequest:
-    """Return the broker's parameters of an order."""
-    return OrderRequest(
-        variety=Variety(order.variety),
-        exchange=KiteExchange(order.exchange),
-        tradingsymbol=order.tradingsymbol,
-        transaction_type=TransactionType(order.transaction_type),
-        quantity=order.quantity,
-        product=Product(order.product),
-        order_type=OrderType(order.order_type),
-        tag=order.tag or "",
-        price=order.price,
-        trigger_price=order.trigger_price,
-        validity=Validity(order.validity),
-        validity_ttl=order.validity_ttl,
-        disclosed_quantity=order.disclosed_quantity,
-        auction_number=order.auction_number or None,
-        market_protection=order.market_protection,
-        algo_id=order.algo_id or None,
-    )
 
 
 def _carry(claimed: Claim, *, login: Login, sessions: Sessions, clock: Clock) -> float | None:
@@ -215,7 +195,7 @@ def _already_there(order: Order, *, rows: Sequence[OrderRow], clock: Clock) -> b
     """After a refusal by rate one look at the book comes first: a sent order must not be sent again."""
     for row in rows:
         tag = tag_of(row)
-        if tag is not None and tag.number == order.number:
+        if tag is not None and tag.number == order.number and not is_part(row):
             reconciliation.hear(account_id=order.account_id, row=row, now=clock.now(), source="book")
             return True
     return False
@@ -308,7 +288,7 @@ def _deny_growth(claimed: Claim, *, clock: Clock) -> None:
     with transaction.atomic():
         order = _lock(claimed.order.pk)
         if _mine(order, claimed):
-            _deny(order, risk.Denial("REDUCING_ONLY", text), now=clock.now())
+            _deny(order, Denial("REDUCING_ONLY", text), now=clock.now())
 
 
 def _mine(order: Order, claimed: Claim) -> bool:
@@ -316,7 +296,7 @@ def _mine(order: Order, claimed: Claim) -> bool:
     return order.attempt == claimed.order.attempt and State(order.state) in {State.CLAIMED, State.SENDING}
 
 
-def _wait_for_login(order_id: UUID, *, clock: Clock) -> float | None:
+def _hold(order_id: UUID, held: Held, *, clock: Clock) -> float | None:
     with transaction.atomic():
         order = _lock_ready(order_id)
         if order is None:
@@ -325,15 +305,13 @@ def _wait_for_login(order_id: UUID, *, clock: Clock) -> float | None:
         if order.deadline_at is not None and order.deadline_at <= now:
             _expire(order, now=now)
             return None
-        waiting = order.reason_code == "LOGIN_NEEDED"
-        values = {"not_before": now + LOGIN_PAUSE}
-        if waiting:
+        values = {"not_before": now + timedelta(seconds=held.seconds)}
+        if order.reason_code == held.code:
             Order.objects.filter(pk=order.pk).update(**values)
         else:
-            text = "the account has no live access token"
-            move = updates.Move(to=State.READY, source=SOURCE, code="LOGIN_NEEDED", text=text, values=values)
+            move = updates.Move(to=State.READY, source=SOURCE, code=held.code, text=held.text, values=values)
             updates.apply(order=order, move=move, now=now)
-        return LOGIN_PAUSE.total_seconds()
+        return held.seconds
 
 
 def _take_budget(order: Order, budget: OrderBudget, *, now: datetime) -> Later | Nothing | None:
@@ -348,7 +326,7 @@ def _take_budget(order: Order, budget: OrderBudget, *, now: datetime) -> Later |
         return None
     if spent.seconds is None:
         text = f"the account has made {budget.per_day} order calls today"
-        _deny(order, risk.Denial("DAILY_ORDER_LIMIT", text), now=now)
+        _deny(order, Denial("DAILY_ORDER_LIMIT", text), now=now)
         return Nothing()
     turn = queue_position(order=order) / budget.per_second
     return _postpone(order, seconds=spent.seconds + turn, now=now)
@@ -362,17 +340,20 @@ def _postpone(order: Order, *, seconds: float, now: datetime) -> Later:
 def standing_of(order: Order, *, now: datetime) -> risk.Standing:
     """Return how the order's account stands now."""
     day = trading_day(now)
+    bounds = risk.bounds_from(risk_limits(order=order))
+    bounded = bounds.max_position is not None or bounds.max_exposure is not None
     return risk.Standing(
         account=order.account,
         halts=tuple(open_halts()),
-        bounds=risk.bounds_from(risk_limits(order=order)),
+        bounds=bounds,
         exposure=exposure_of(
             account_id=order.account_id, day=day, leaving_out=order.pk, rejected_since=now - REJECTION_WINDOW
         ),
+        stake=stake_of(order=order, day=day) if bounded else None,
     )
 
 
-def _deny(order: Order, denial: risk.Denial, *, now: datetime) -> None:
+def _deny(order: Order, denial: Denial, *, now: datetime) -> None:
     move = updates.Move(to=State.DENIED, source=SOURCE, code=denial.code, text=denial.text)
     updates.apply(order=order, move=move, now=now)
 

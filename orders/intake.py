@@ -1,74 +1,58 @@
 """Takes orders in: check, write the intent and its first event, and knock once it is committed."""
 
+import contextlib
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 
 from accounts.errors import PlatformError
-from accounts.models import BrokerAccount
 from accounts.queries import Principal, account_by_label
 from accounts.sessions import Sessions
 from kite.errors import KiteError
-from kite.types import OrderType
+from kite.types import OrderType, Variety
 from market_data.models import Instrument
 from market_data.queries import instrument_by_symbol
-from orders import changes, execution, pricing, risk, tasks, updates
-from orders.clock import trading_day
+from orders import changes, execution, hours, pricing, risk, tasks, updates
+from orders.drafts import Source, Wanted, draft, fingerprint
 from orders.errors import (
     ChangeForbidden,
     IdempotencyMismatch,
+    NothingToExit,
     OrderEnded,
     OrderUnknown,
     PriceUnavailable,
     ReplacementForbidden,
 )
 from orders.models import Order, OrderCommand
+from orders.objections import Denial
+from orders.parents import OrderGroup
 from orders.queries import similar_exists
 from orders.states import FINAL, State
-from orders.tags import number_of
 
 log = structlog.get_logger(__name__)
 
 ENDPOINT = "orders"
 DUPLICATE_WINDOW = timedelta(seconds=2)
-AUTOMATIC_PROTECTION = Decimal(-1)
 # The broker allows 25 changes of one order; what remains is for hands in need.
 MAX_MODIFICATIONS = 20
-REPLACEABLE = frozenset({State.DENIED, State.REJECTED, State.NOT_PLACED})
+REPLACEABLE = frozenset({State.DENIED, State.EXPIRED_LOCAL, State.REJECTED, State.NOT_PLACED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a client wants ordered, checked for form."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A draft of an order, its instrument, and what the checks object to."""
 
-    account: str
-    exchange: str
-    tradingsymbol: str
-    transaction_type: str
-    order_type: str
-    product: str
-    quantity: int
-    variety: str = "regular"
-    price: Decimal | None = None
-    trigger_price: Decimal | None = None
-    validity: str = "DAY"
-    validity_ttl: int | None = None
-    disclosed_quantity: int | None = None
-    market_protection: Decimal | None = None
-    auction_number: str = ""
-    algo_id: str = ""
-    strategy: str = ""
-    deadline_seconds: int = 60
-    allow_duplicate: bool = False
-    replaces: UUID | None = None
+    order: Order
+    instrument: Instrument
+    denial: Denial | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +75,17 @@ class Asked:
 def place(*, principal: Principal, wanted: Wanted, idempotency_key: str, sessions: Sessions, now: datetime) -> Placed:
     """Return the order that the request makes, or made when it came before; a denied order is an order too."""
     account = account_by_label(label=wanted.account, principal=principal)
-    order = _draft(wanted, account=account, principal=principal, key=idempotency_key, now=now)
+    source = Source(account=account, client=client_of(principal), endpoint=ENDPOINT, key=idempotency_key)
+    return enter(wanted=wanted, source=source, sessions=sessions, now=now)
+
+
+def enter(*, wanted: Wanted, source: Source, sessions: Sessions, now: datetime) -> Placed:
+    """Take one order in, once for each key of its source."""
+    order = draft(wanted, source=source, now=now)
     earlier = _earlier(order)
     if earlier is not None:
         return earlier
-    instrument = instrument_by_symbol(exchange=wanted.exchange, tradingsymbol=wanted.tradingsymbol)
-    order.instrument_token = instrument.instrument_token
-    price = _last_price(order, instrument, sessions=sessions, now=now)
-    reference = risk.reference_price(order=order, last_price=price.rupees if price else None)
-    order.notional = (reference or Decimal(0)) * order.quantity
+    instrument, price = _look_up(order, sessions=sessions, now=now)
     try:
         with transaction.atomic():
             _write(order, wanted=wanted, instrument=instrument, price=price)
@@ -112,6 +98,20 @@ def place(*, principal: Principal, wanted: Wanted, idempotency_key: str, session
     return Placed(order=order, replayed=False)
 
 
+def judge(*, wanted: Wanted, source: Source, sessions: Sessions, now: datetime, ahead: Sequence[Order] = ()) -> Judged:
+    """Say what the checks think of an order at this moment, behind others not yet made, and write nothing."""
+    order = draft(wanted, source=source, now=now)
+    instrument, price = _look_up(order, sessions=sessions, now=now)
+    facts = _facts(order, wanted=wanted, instrument=instrument, price=price)
+    exposure = replace(
+        facts.exposure,
+        open_orders=facts.exposure.open_orders + len(ahead),
+        day_notional=facts.exposure.day_notional + sum(each.notional for each in ahead),
+    )
+    facts = replace(facts, exposure=exposure)
+    return Judged(order, instrument, risk.denial_at_intake(order=order, facts=facts, sliced=wanted.autoslice))
+
+
 def modify(
     *, principal: Principal, order_id: UUID, wanted: Mapping[str, object], idempotency_key: str, now: datetime
 ) -> Asked:
@@ -119,7 +119,7 @@ def modify(
     order = visible_order(principal=principal, order_id=order_id)
     ask = updates.Ask(
         kind=OrderCommand.Kind.MODIFY,
-        client=_client(principal),
+        client=client_of(principal),
         idempotency_key=idempotency_key,
         fingerprint=fingerprint(wanted),
         changes={name: str(value) if isinstance(value, Decimal) else value for name, value in wanted.items()},
@@ -128,7 +128,7 @@ def modify(
     if earlier is not None:
         return earlier
     _check_change(order, wanted, now=now)
-    return _ask(order, ask, now=now)
+    return put(order, ask, now=now)
 
 
 def cancel(*, principal: Principal, order_id: UUID, idempotency_key: str | None, now: datetime) -> Asked:
@@ -136,12 +136,42 @@ def cancel(*, principal: Principal, order_id: UUID, idempotency_key: str | None,
     order = visible_order(principal=principal, order_id=order_id)
     ask = updates.Ask(
         kind=OrderCommand.Kind.CANCEL,
-        client=_client(principal),
+        client=client_of(principal),
         idempotency_key=idempotency_key,
         fingerprint=fingerprint({}),
     )
     earlier = _earlier_command(order, ask) if idempotency_key else None
-    return earlier or _ask(order, ask, now=now)
+    return earlier or put(order, ask, now=now)
+
+
+def call_off(*, order: Order, client: str, now: datetime) -> None:
+    """Ask for the end of an order on behalf of who made it; one that has ended is left as it is."""
+    with contextlib.suppress(OrderEnded):
+        put(order, updates.Ask(kind=OrderCommand.Kind.CANCEL, client=client), now=now)
+
+
+def exit_cover(*, principal: Principal, order_id: UUID, idempotency_key: str | None, now: datetime) -> Asked:
+    """Ask for the exit of a cover order: of its entry while that waits, else of the stop that it brought."""
+    order = visible_order(principal=principal, order_id=order_id)
+    if order.variety != Variety.CO:
+        raise NothingToExit(f"order {order_id} is no cover order")
+    pair = Order.objects.filter(account_id=order.account_id, variety=Variety.CO).exclude(state__in=FINAL)
+    family = Q(pk=order.pk)
+    if order.broker_order_id:
+        family |= Q(parent_order_id=order.broker_order_id)
+    part = pair.filter(family).order_by("created_at").first()
+    if part is None:
+        raise NothingToExit("neither the entry nor the stop of the cover order is open")
+    return cancel(principal=principal, order_id=part.pk, idempotency_key=idempotency_key, now=now)
+
+
+def acknowledge_orphan(*, order: Order, by: str, now: datetime) -> None:
+    """Write down that somebody took note of an orphan; the caller holds its row lock."""
+    values = {"acknowledged_at": now, "acknowledged_by": by}
+    kind = "orders.order.acknowledged"
+    updates.apply(
+        order=order, move=updates.Move(to=State(order.state), source="api", kind=kind, values=values), now=now
+    )
 
 
 def visible_order(*, principal: Principal, order_id: UUID) -> Order:
@@ -152,64 +182,12 @@ def visible_order(*, principal: Principal, order_id: UUID) -> Order:
     return order
 
 
-def fingerprint(body: Mapping[str, object]) -> str:
-    """Return the digest by which a repeated body is recognised."""
-    text = json.dumps({name: str(body[name]) for name in sorted(body)})
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _draft(wanted: Wanted, *, account: BrokerAccount, principal: Principal, key: str, now: datetime) -> Order:
-    order_id = uuid4()
-    protection = wanted.market_protection
-    if protection is None and wanted.order_type in risk.UNPRICED:
-        protection = AUTOMATIC_PROTECTION
-    return Order(
-        pk=order_id,
-        number=number_of(order_id),
-        account=account,
-        client=_client(principal),
-        endpoint=ENDPOINT,
-        idempotency_key=key,
-        fingerprint=fingerprint(asdict(wanted)),
-        strategy=wanted.strategy,
-        variety=wanted.variety,
-        exchange=wanted.exchange,
-        tradingsymbol=wanted.tradingsymbol,
-        transaction_type=wanted.transaction_type,
-        order_type=wanted.order_type,
-        product=wanted.product,
-        quantity=wanted.quantity,
-        price=wanted.price,
-        trigger_price=wanted.trigger_price,
-        validity=wanted.validity,
-        validity_ttl=wanted.validity_ttl,
-        disclosed_quantity=wanted.disclosed_quantity,
-        market_protection=protection,
-        auction_number=wanted.auction_number,
-        algo_id=wanted.algo_id,
-        state=State.READY,
-        sequence=1,
-        trading_day=trading_day(now),
-        created_at=now,
-        woken_at=now,
-        deadline_at=now + timedelta(seconds=wanted.deadline_seconds),
-    )
-
-
 def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: pricing.Price | None) -> None:
     _serialise_content(order)
+    if order.variety == Variety.ICEBERG and order.group is None:
+        order.group, order.leg = _group_of_parts(order, wanted=wanted), 0
     order.replaces = _replaced(order, wanted.replaces)
-    standing = execution.standing_of(order, now=order.created_at)
-    facts = risk.Facts(
-        account=standing.account,
-        halts=standing.halts,
-        bounds=standing.bounds,
-        exposure=standing.exposure,
-        instrument=instrument,
-        similar=not wanted.allow_duplicate and similar_exists(order=order, within=DUPLICATE_WINDOW),
-        last_price=price.rupees if price else None,
-        price_age_seconds=price.age_seconds if price else 0.0,
-    )
+    facts = _facts(order, wanted=wanted, instrument=instrument, price=price)
     denial = risk.denial_at_intake(order=order, facts=facts)
     if denial is not None:
         order.state = State.DENIED
@@ -220,6 +198,48 @@ def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: prici
     updates.record(order=order, before=None, move=first, now=order.created_at)
     if denial is None:
         transaction.on_commit(partial(tasks.knock, tasks.submit_order, order.pk))
+
+
+def _facts(order: Order, *, wanted: Wanted, instrument: Instrument, price: pricing.Price | None) -> risk.Facts:
+    standing = execution.standing_of(order, now=order.created_at)
+    return risk.Facts(
+        account=standing.account,
+        halts=standing.halts,
+        bounds=standing.bounds,
+        exposure=standing.exposure,
+        stake=standing.stake,
+        instrument=instrument,
+        similar=not wanted.allow_duplicate and similar_exists(order=order, within=DUPLICATE_WINDOW),
+        last_price=price.rupees if price else None,
+        price_age_seconds=price.age_seconds if price else 0.0,
+        band=price.band if price else None,
+        market=hours.market_at(exchange=order.exchange, at=order.created_at),
+    )
+
+
+def _look_up(order: Order, *, sessions: Sessions, now: datetime) -> tuple[Instrument, pricing.Price | None]:
+    """Complete the draft with what the instrument says, and return its last price."""
+    instrument = instrument_by_symbol(exchange=order.exchange, tradingsymbol=order.tradingsymbol)
+    order.instrument_token = instrument.instrument_token
+    price = _last_price(order, instrument, sessions=sessions, now=now)
+    reference = risk.reference_price(order=order, last_price=price.rupees if price else None)
+    order.notional = (reference or Decimal(0)) * order.quantity
+    return instrument, price
+
+
+def _group_of_parts(order: Order, *, wanted: Wanted) -> OrderGroup:
+    """The broker makes an order of each leg of an iceberg; what they reach together is the group's."""
+    return OrderGroup.objects.create(
+        account=order.account,
+        kind=OrderGroup.Kind.PARTS,
+        client=order.client,
+        idempotency_key=f"{order.endpoint}:{order.idempotency_key}"[:128],
+        fingerprint=order.fingerprint,
+        strategy=order.strategy,
+        plan=[{**asdict(wanted), "after": [], "sizes": [order.quantity]}],
+        created_at=order.created_at,
+        deadline_at=order.created_at + timedelta(seconds=wanted.deadline_seconds),
+    )
 
 
 def _serialise_content(order: Order) -> None:
@@ -253,7 +273,7 @@ def _replaced(order: Order, replaced_id: UUID | None) -> Order | None:
         return None
     old = Order.objects.select_for_update().filter(pk=replaced_id, account_id=order.account_id).first()
     if old is None or State(old.state) not in REPLACEABLE:
-        text = "only an order of the same account that is DENIED, REJECTED or NOT_PLACED can be replaced"
+        text = "only an order of the same account that is DENIED, EXPIRED_LOCAL, REJECTED or NOT_PLACED can be replaced"
         raise ReplacementForbidden(text, field="replaces")
     if Order.objects.filter(replaces=old).exists():
         raise ReplacementForbidden("the order was replaced before", field="replaces")
@@ -297,7 +317,8 @@ def _changed(order: Order, wanted: Mapping[str, object]) -> Order:
     return changed
 
 
-def _ask(order: Order, ask: updates.Ask, *, now: datetime) -> Asked:
+def put(order: Order, ask: updates.Ask, *, now: datetime) -> Asked:
+    """Write a wish about an order down; raises OrderEnded."""
     try:
         with transaction.atomic():
             command = changes.ask(order_id=order.pk, ask=ask, now=now)
@@ -323,6 +344,6 @@ def _earlier_command(order: Order, ask: updates.Ask) -> Asked | None:
     return Asked(order=order, command=held, replayed=True)
 
 
-def _client(principal: Principal) -> str:
+def client_of(principal: Principal) -> str:
     """A person keeps their keys' past when a key is exchanged."""
     return f"user:{principal.user_id}"

@@ -9,6 +9,7 @@ from django.db.models import Q
 from accounts.models import BrokerAccount
 from kite.types import Exchange, OrderType, Product, TransactionType, Validity, Variety
 from orders.budget import BUCKETS, Limits, Spent
+from orders.parents import OrderGroup
 from orders.states import AT_BROKER, ENDED_AT_BROKER, CommandState, Outcome, State, outcome_of
 
 LIMITS = Limits()
@@ -33,6 +34,7 @@ class Order(models.Model):
         PLATFORM = "platform"
         EXTERNAL = "external"
         ORPHAN = "orphan"
+        CHILD = "child"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     number = models.BigIntegerField(unique=True, editable=False)
@@ -44,6 +46,8 @@ class Order(models.Model):
     fingerprint = models.CharField(max_length=64, blank=True)
     strategy = models.CharField(max_length=40, blank=True)
     replaces = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    group = models.ForeignKey(OrderGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    leg = models.PositiveSmallIntegerField(null=True)
 
     variety = models.CharField(max_length=10, choices=_choices(Variety), default=Variety.REGULAR)
     exchange = models.CharField(max_length=10)
@@ -59,6 +63,8 @@ class Order(models.Model):
     validity_ttl = models.PositiveSmallIntegerField(null=True)
     disclosed_quantity = models.PositiveBigIntegerField(null=True)
     market_protection = models.DecimalField(max_digits=7, decimal_places=2, null=True)
+    iceberg_legs = models.PositiveSmallIntegerField(null=True)
+    iceberg_quantity = models.PositiveBigIntegerField(null=True)
     auction_number = models.CharField(max_length=20, blank=True)
     algo_id = models.CharField(max_length=40, blank=True)
 
@@ -95,6 +101,8 @@ class Order(models.Model):
     average_price = models.DecimalField(max_digits=14, decimal_places=4, default=0)
     acked_at = models.DateTimeField(null=True)
     broker_updated_at = models.DateTimeField(null=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=150, blank=True)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -142,6 +150,10 @@ class Order(models.Model):
                 fields=["state"],
                 condition=Q(state__in=["READY", "CLAIMED", "SENDING", "UNKNOWN"]),
                 name="order_unsettled",
+            ),
+            models.Index(fields=["group", "leg"], condition=Q(group__isnull=False), name="order_group"),
+            models.Index(
+                fields=["account"], condition=Q(origin="orphan", acknowledged_at__isnull=True), name="order_orphan"
             ),
         ]
 
@@ -331,6 +343,9 @@ class RiskLimit(models.Model):
     max_order_notional = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
     max_day_notional = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
     max_open_orders = models.PositiveIntegerField(null=True, blank=True)
+    max_position = models.PositiveBigIntegerField(null=True, blank=True)
+    max_exposure = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
+    max_day_loss = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
     collar_percent = models.DecimalField(max_digits=6, decimal_places=2, null=True, blank=True)
 
     class Meta:

@@ -1,6 +1,6 @@
 """What the order path reads of its own rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import BrokerAccount
 from kite.types import OrderRow
+from market_data.models import Instrument
 from orders.models import Order, OrderBudget, OrderCommand, RiskLimit, Trade
 from orders.states import AT_BROKER, LIVE, CommandState, State
 from orders.tags import ForeignTag, Tag, decode
@@ -36,13 +37,26 @@ class Exposure:
     open_orders: int
     day_notional: Decimal
     rejections: int = 0
+    orphans: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stake:
+    """What the day's orders hold of one symbol and of its underlying; what was carried overnight is not among it."""
+
+    net_quantity: int
+    same_side: int
+    underlying: str
+    underlying_value: Decimal
 
 
 # Written out because the whole check has 5 ms, and building this aggregate took as long as running it.
 EXPOSURE = """
     SELECT count(*) FILTER (WHERE state = ANY(%s)),
            coalesce(sum(notional) FILTER (WHERE state <> ALL(%s)), 0),
-           count(*) FILTER (WHERE state = ANY(%s) AND origin = 'platform' AND finished_at >= %s)
+           count(*) FILTER (WHERE state = ANY(%s) AND origin = 'platform' AND finished_at >= %s),
+           (SELECT count(*) FROM orders_order
+            WHERE account_id = %s AND origin = 'orphan' AND acknowledged_at IS NULL)
     FROM orders_order WHERE account_id = %s AND trading_day = %s AND id <> %s
 """
 REFUSED = (State.REJECTED, State.REJECTED_RMS)
@@ -50,11 +64,52 @@ REFUSED = (State.REJECTED, State.REJECTED_RMS)
 
 def exposure_of(*, account_id: UUID, day: date, leaving_out: UUID, rejected_since: datetime) -> Exposure:
     """Return what the account has at stake, one order left out; orders in doubt count as live."""
-    states = [list(map(str, group)) for group in (LIVE, SPENT_NOTHING, REFUSED)]
+    states = [[str(state) for state in group] for group in (LIVE, SPENT_NOTHING, REFUSED)]
     with connection.cursor() as cursor:
-        cursor.execute(EXPOSURE, [*states, rejected_since, account_id, day, leaving_out])
-        open_orders, day_notional, rejections = cursor.fetchone()
-    return Exposure(open_orders=open_orders, day_notional=day_notional, rejections=rejections)
+        cursor.execute(EXPOSURE, [*states, rejected_since, account_id, account_id, day, leaving_out])
+        open_orders, day_notional, rejections, orphans = cursor.fetchone()
+    return Exposure(open_orders=open_orders, day_notional=day_notional, rejections=rejections, orphans=orphans)
+
+
+# What has filled counts at its price, buys against sells of one symbol; what may still fill counts in full.
+STAKE = """
+    WITH day AS (
+        SELECT o.exchange, o.tradingsymbol, o.transaction_type,
+               CASE WHEN i.instrument_type = 'EQ' OR coalesce(i.name, '') = '' THEN o.tradingsymbol ELSE i.name END
+                   AS underlying,
+               CASE o.transaction_type WHEN 'BUY' THEN 1 ELSE -1 END * o.filled_quantity AS filled,
+               o.average_price,
+               CASE WHEN o.state = ANY(%s) THEN greatest(o.quantity - o.filled_quantity, 0) ELSE 0 END AS waiting,
+               o.notional / o.quantity AS price
+        FROM orders_order o LEFT JOIN market_data_instrument i USING (exchange, tradingsymbol)
+        WHERE o.account_id = %s AND o.trading_day = %s AND o.id <> %s
+    ), symbols AS (
+        SELECT exchange, tradingsymbol, underlying, sum(filled) AS net, abs(sum(filled * average_price)) AS value,
+               sum(waiting * price) AS waiting_value,
+               coalesce(sum(waiting) FILTER (WHERE transaction_type = %s), 0) AS same_side
+        FROM day GROUP BY exchange, tradingsymbol, underlying
+    )
+    SELECT coalesce(sum(net) FILTER (WHERE exchange = %s AND tradingsymbol = %s), 0),
+           coalesce(sum(same_side) FILTER (WHERE exchange = %s AND tradingsymbol = %s), 0),
+           coalesce(sum(value + waiting_value) FILTER (WHERE underlying = %s), 0)
+    FROM symbols
+"""
+
+
+def stake_of(*, order: Order, day: date) -> Stake:
+    """Return what the day's other orders of the account hold of the order's symbol and underlying."""
+    place = (order.exchange, order.tradingsymbol)
+    found = Instrument.objects.filter(exchange=order.exchange, tradingsymbol=order.tradingsymbol)
+    kind, name = found.values_list("instrument_type", "name").first() or ("", "")
+    underlying = order.tradingsymbol if kind == "EQ" or not name else name
+    live = [str(state) for state in LIVE]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            STAKE,
+            (live, order.account_id, day, order.pk, order.transaction_type, *place, *place, underlying),
+        )
+        net, same_side, value = cursor.fetchone()
+    return Stake(net_quantity=int(net), same_side=int(same_side), underlying=underlying, underlying_value=value)
 
 
 SIMILAR = """
@@ -90,7 +145,7 @@ def order_of_row(*, account_id: UUID, row: OrderRow) -> Order | None:
     """Return the order a broker row speaks of, by the broker's id or by our tag; None where we have none."""
     tag = tag_of(row)
     known = Q(broker_order_id=row.order_id)
-    if tag is not None:
+    if tag is not None and not is_part(row):
         known |= Q(number=tag.number, broker_order_id=None)
     return Order.objects.filter(known, account_id=account_id).order_by("broker_order_id").first()
 
@@ -101,6 +156,23 @@ def tag_of(row: OrderRow) -> Tag | None:
         return decode(row.tag)
     except ForeignTag:
         return None
+
+
+def is_part(row: OrderRow) -> bool:
+    """Say whether the broker made this row out of another: a later leg of an iceberg, the stop of a cover order."""
+    meta = row.raw.get("meta")
+    iceberg = meta.get("iceberg") if isinstance(meta, Mapping) else None
+    later_leg = isinstance(iceberg, Mapping) and int(iceberg.get("leg") or 1) > 1
+    return bool(row.parent_order_id) or later_leg
+
+
+def maker_of(*, account_id: UUID, row: OrderRow) -> Order | None:
+    """Return the order of ours that a broker row stems from, None where it stems from none."""
+    tag = tag_of(row)
+    known = Q(broker_order_id=row.parent_order_id) if row.parent_order_id else Q(pk=None)
+    if tag is not None:
+        known |= Q(number=tag.number)
+    return Order.objects.filter(known, account_id=account_id).first()
 
 
 def orders_of_day(*, account_ids: Iterable[UUID], day: date) -> QuerySet[Order]:

@@ -14,11 +14,20 @@ from accounts.models import BrokerAccount
 from accounts.queries import login_for
 from accounts.sessions import Sessions
 from kite.errors import SessionExpired
-from kite.types import Login, OrderRow, TradeRow
+from kite.types import Login, OrderRow, TradeRow, Variety
 from orders import updates
 from orders.clock import Clock, trading_day
 from orders.models import Order
-from orders.queries import in_doubt, left_over, open_cancel, order_of_row, tag_of, trades_known
+from orders.queries import (
+    in_doubt,
+    is_part,
+    left_over,
+    maker_of,
+    open_cancel,
+    order_of_row,
+    tag_of,
+    trades_known,
+)
 from orders.states import AT_BROKER, State
 from orders.tags import installation_code
 
@@ -27,6 +36,8 @@ log = structlog.get_logger(__name__)
 # Twice the worst lag seen between an accepted order and its first sight in the book (83 s), and some.
 QUARANTINE = timedelta(seconds=180)
 LOOKS_SECONDS = (2, 4, 8, 15)
+# Of one order of these the broker makes several.
+SPAWNING = frozenset({Variety.ICEBERG, Variety.CO})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +117,7 @@ def resolve_unknown(*, account_id: UUID, sessions: Sessions, clock: Clock) -> tu
 
 def settle(*, account_id: UUID, rows: Sequence[OrderRow], asked_at: datetime, now: datetime) -> tuple[int, int]:
     """Judge each order in doubt by a book asked for at `asked_at`: found, given up, or another look later."""
-    by_number = {tag.number: row for row in rows if (tag := tag_of(row)) is not None}
+    by_number = {tag.number: row for row in rows if (tag := tag_of(row)) is not None and not is_part(row)}
     found = given_up = 0
     for order in in_doubt(account_id=account_id):
         if order.number in by_number:
@@ -170,18 +181,28 @@ def _cancel_if_late(order: Order, *, source: str, now: datetime) -> None:
 
 
 def _adopt(*, account_id: UUID, row: OrderRow, source: str, now: datetime) -> Order:
-    tag = tag_of(row)
-    ours = tag is not None and tag.installation == installation_code(settings.INSTALLATION_ID)
-    if ours:
-        # A row of ours was lost, in a database failover or a restored backup.
+    maker = maker_of(account_id=account_id, row=row)
+    origin = _origin_of(row, maker=maker)
+    if origin is Order.Origin.ORPHAN:
+        # A row of ours was lost, in a database failover or a restored backup; or one tag became two broker orders.
         log.error("orders.order.orphaned", account_id=str(account_id), broker_order_id=row.order_id, tag=row.tag)
-    origin = Order.Origin.ORPHAN if ours else Order.Origin.EXTERNAL
+    maker = maker if origin is Order.Origin.CHILD else None
     try:
         with transaction.atomic():
-            return updates.adopt(account_id=account_id, row=row, origin=origin, source=source, now=now)
+            return updates.adopt(
+                account_id=account_id, row=row, origin=updates.Descent(origin, maker), source=source, now=now
+            )
     except IntegrityError:
         # Socket and book told of it in the same moment, and the other was first.
         return hear(account_id=account_id, row=row, now=now, source=source)
+
+
+def _origin_of(row: OrderRow, *, maker: Order | None) -> Order.Origin:
+    if maker is not None and maker.variety in SPAWNING:
+        return Order.Origin.CHILD
+    tag = tag_of(row)
+    ours = tag is not None and tag.installation == installation_code(settings.INSTALLATION_ID)
+    return Order.Origin.ORPHAN if ours else Order.Origin.EXTERNAL
 
 
 def _hear_all(*, account_id: UUID, rows: Sequence[OrderRow], now: datetime) -> tuple[int, int]:

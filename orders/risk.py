@@ -6,25 +6,17 @@ from decimal import Decimal
 
 from accounts.models import BrokerAccount, TradingHalt
 from market_data.models import Instrument
+from orders import objections
 from orders.models import Order, RiskLimit
-from orders.queries import Exposure
+from orders.objections import Denial, Market
+from orders.queries import Exposure, Stake
 
 MAX_PRICE_AGE_SECONDS = 5.0
 MAX_REJECTIONS = 5
-OPTION_COLLAR_TICKS = 5
 DERIVATIVE_EXCHANGES = frozenset({"NFO", "BFO", "CDS", "BCD", "MCX", "NCO"})
 PRICED = frozenset({"LIMIT", "SL"})
 TRIGGERED = frozenset({"SL", "SL-M"})
 UNPRICED = frozenset({"MARKET", "SL-M"})
-
-
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """Why an order must not go to the broker."""
-
-    code: str
-    text: str
-    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +27,9 @@ class Bounds:
     max_order_notional: Decimal | None = Decimal(1_000_000)
     max_day_notional: Decimal | None = Decimal(10_000_000)
     max_open_orders: int | None = 50
+    max_position: int | None = None
+    max_exposure: Decimal | None = None
+    max_day_loss: Decimal | None = None
     collar_percent: Decimal | None = None
 
 
@@ -46,6 +41,7 @@ class Standing:
     halts: tuple[TradingHalt, ...]
     bounds: Bounds
     exposure: Exposure
+    stake: Stake | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +52,8 @@ class Facts(Standing):
     similar: bool = False
     last_price: Decimal | None = None
     price_age_seconds: float = 0.0
+    band: tuple[Decimal, Decimal] | None = None
+    market: Market = Market.UNCHECKED
 
 
 StandingCheck = Callable[[Order, Standing], Denial | None]
@@ -74,9 +72,10 @@ def bounds_from(rows: Iterable[RiskLimit]) -> Bounds:
     return Bounds(**{name: tightest(name) for name in Bounds.__slots__})  # type: ignore[arg-type]
 
 
-def denial_at_intake(*, order: Order, facts: Facts) -> Denial | None:
-    """Return the first objection of all checks, None where the order may go."""
-    return next((denial for check in AT_INTAKE if (denial := check(order, facts)) is not None), None)
+def denial_at_intake(*, order: Order, facts: Facts, sliced: bool = False) -> Denial | None:
+    """Return the first objection of all checks, None where the order may go; as a whole if it will be sliced."""
+    checks = [_sliceable if sliced and check is _freeze_quantity else check for check in AT_INTAKE]
+    return next((denial for check in checks if (denial := check(order, facts)) is not None), None)
 
 
 def denial_at_claim(*, order: Order, standing: Standing) -> Denial | None:
@@ -86,6 +85,8 @@ def denial_at_claim(*, order: Order, standing: Standing) -> Denial | None:
 
 def denial_at_change(*, order: Order, standing: Standing) -> Denial | None:
     """Return the objection to modifying an order, None where it may be modified."""
+    if standing.account.egress_fault:
+        return Denial("EGRESS_MISMATCH", standing.account.egress_fault, "account")
     return _halted(order, standing)
 
 
@@ -99,6 +100,20 @@ def denial_of_values(*, order: Order, instrument: Instrument, standing: Standing
         instrument=instrument,
     )
     return next((denial for check in AT_CHANGE if (denial := check(order, facts)) is not None), None)
+
+
+def denial_of_trigger(*, order: Order, instrument: Instrument, standing: Standing) -> Denial | None:
+    """Return the objection to an order that the broker would place by itself later, None where it may wait there."""
+    if must_reduce(order=order, standing=standing):
+        return Denial("REDUCING_ONLY", "only orders that reduce a position pass, and what a trigger does is not known")
+    facts = Facts(
+        account=standing.account,
+        halts=standing.halts,
+        bounds=standing.bounds,
+        exposure=standing.exposure,
+        instrument=instrument,
+    )
+    return next((denial for check in AT_TRIGGER if (denial := check(order, facts)) is not None), None)
 
 
 def reference_price(*, order: Order, last_price: Decimal | None) -> Decimal | None:
@@ -141,6 +156,8 @@ def _halted(order: Order, standing: Standing) -> Denial | None:
 
 def _account_may_trade(order: Order, standing: Standing) -> Denial | None:
     account = standing.account
+    if account.egress_fault:
+        return Denial("EGRESS_MISMATCH", account.egress_fault, "account")
     if not account.places_orders:
         return Denial("ACCOUNT_PLACES_NO_ORDERS", f"account {account.label} is for data only", "account")
     if account.state in {BrokerAccount.State.CORDONED, BrokerAccount.State.RETIRED}:
@@ -152,10 +169,8 @@ def _account_may_trade(order: Order, standing: Standing) -> Denial | None:
 
 def _rejected_too_often(order: Order, standing: Standing) -> Denial | None:
     if standing.exposure.rejections >= MAX_REJECTIONS:
-        text = (
-            f"the broker rejected {standing.exposure.rejections} orders of account {standing.account.label} within 60 s"
-        )
-        return Denial("REPEATED_REJECTIONS", text)
+        label, count = standing.account.label, standing.exposure.rejections
+        return Denial("REPEATED_REJECTIONS", f"the broker rejected {count} orders of account {label} within 60 s")
     return None
 
 
@@ -192,13 +207,42 @@ def _quantity_bound(order: Order, facts: Facts) -> Denial | None:
     return None
 
 
+def _sliceable(order: Order, facts: Facts) -> Denial | None:
+    return objections.too_many_slices(
+        quantity=order.quantity, freeze=facts.instrument.freeze_quantity, lot=facts.instrument.lot_size
+    )
+
+
 def _freeze_quantity(order: Order, facts: Facts) -> Denial | None:
-    freeze = facts.instrument.freeze_quantity
-    if freeze and order.quantity > freeze:
-        return Denial(
-            "FREEZE_QUANTITY", f"quantity was {order.quantity}, the exchange freezes above {freeze}", "quantity"
-        )
-    return None
+    quantity = order.iceberg_quantity or order.quantity
+    return objections.frozen(quantity=quantity, freeze=facts.instrument.freeze_quantity)
+
+
+def _orphaned(order: Order, standing: Standing) -> Denial | None:
+    return objections.orphaned(label=standing.account.label, orphans=standing.exposure.orphans)
+
+
+def _market_hours(order: Order, facts: Facts) -> Denial | None:
+    return objections.out_of_hours(market=facts.market, variety=order.variety, exchange=order.exchange)
+
+
+def _price_band(order: Order, facts: Facts) -> Denial | None:
+    named = {name: getattr(order, name) for name in ("price", "trigger_price")}
+    return objections.out_of_band(prices=named, band=facts.band)
+
+
+def _position(order: Order, standing: Standing) -> Denial | None:
+    return objections.position_beyond(
+        side=order.transaction_type,
+        quantity=order.quantity,
+        stake=standing.stake,
+        bound=standing.bounds.max_position,
+    )
+
+
+def _exposure(order: Order, standing: Standing) -> Denial | None:
+    bound = standing.bounds.max_exposure
+    return objections.exposure_beyond(notional=order.notional, stake=standing.stake, bound=bound)
 
 
 def _disclosed_part(order: Order, facts: Facts) -> Denial | None:
@@ -244,19 +288,13 @@ def _collar(order: Order, facts: Facts) -> Denial | None:
     anchor = order.trigger_price if order.order_type == "SL" else facts.last_price
     if order.price is None or not anchor or order.order_type not in PRICED:
         return None
-    overpaid = order.price - anchor if order.transaction_type == "BUY" else anchor - order.price
-    allowed = _collar_width(facts, anchor)
-    if overpaid > allowed:
-        text = f"price was {order.price:f}, more than {allowed:f} beyond {anchor:f}"
-        return Denial("PRICE_COLLAR", text, "price")
-    return None
-
-
-def _collar_width(facts: Facts, anchor: Decimal) -> Decimal:
-    option = facts.instrument.instrument_type in {"CE", "PE"}
-    percent = facts.bounds.collar_percent or Decimal(10 if option else 3)
-    width = anchor * percent / 100
-    return max(width, OPTION_COLLAR_TICKS * facts.instrument.tick_size) if option else width
+    width = objections.collar_width(
+        anchor=anchor,
+        percent=facts.bounds.collar_percent,
+        tick=facts.instrument.tick_size,
+        option=facts.instrument.instrument_type in {"CE", "PE"},
+    )
+    return objections.overpaid(side=order.transaction_type, price=order.price, anchor=anchor, width=width)
 
 
 def _trigger_side(order: Order, facts: Facts) -> Denial | None:
@@ -287,9 +325,8 @@ def _day_notional(order: Order, standing: Standing) -> Denial | None:
 def _open_orders(order: Order, standing: Standing) -> Denial | None:
     bound = standing.bounds.max_open_orders
     if bound is not None and standing.exposure.open_orders >= bound:
-        text = (
-            f"{standing.exposure.open_orders} orders of account {standing.account.label} are open, the bound is {bound}"
-        )
+        label = standing.account.label
+        text = f"{standing.exposure.open_orders} orders of account {label} are open, the bound is {bound}"
         return Denial("OPEN_ORDERS", text)
     return None
 
@@ -305,15 +342,20 @@ def _not_said_twice(order: Order, facts: Facts) -> Denial | None:
 AT_CLAIM: tuple[StandingCheck, ...] = (
     _halted,
     _account_may_trade,
+    _orphaned,
     _rejected_too_often,
     _open_orders,
     _day_notional,
+    _position,
+    _exposure,
 )
 AT_INTAKE: tuple[Check, ...] = (
     _halted,
     _account_may_trade,
+    _orphaned,
     _rejected_too_often,
     _tradable,
+    _market_hours,
     _product_fits,
     _lot_multiple,
     _quantity_bound,
@@ -323,11 +365,14 @@ AT_INTAKE: tuple[Check, ...] = (
     _trigger_side,
     _protected,
     _no_ioc_on_mcx,
+    _price_band,
     _price_known,
     _collar,
     _order_notional,
     _day_notional,
     _open_orders,
+    _position,
+    _exposure,
     _not_said_twice,
 )
 AT_CHANGE: tuple[Check, ...] = (
@@ -338,5 +383,17 @@ AT_CHANGE: tuple[Check, ...] = (
     _disclosed_part,
     _tick_multiple,
     _trigger_side,
+    _order_notional,
+)
+AT_TRIGGER: tuple[Check, ...] = (
+    _halted,
+    _account_may_trade,
+    _orphaned,
+    _tradable,
+    _product_fits,
+    _lot_multiple,
+    _quantity_bound,
+    _freeze_quantity,
+    _tick_multiple,
     _order_notional,
 )

@@ -2,15 +2,45 @@
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from kite.limits import ICEBERG_LEGS
 from kite.types import Exchange, OrderType, Product, TransactionType, Validity, Variety
-from orders.intake import Wanted
+from orders.drafts import Wanted
 from orders.states import CommandState, Outcome, State
 
 SYMBOL = r"^[A-Z0-9&\-_. ]+$"
+AUTOMATIC = -1
 WORD = r"^[A-Za-z0-9_.:\-]*$"
 PRICE: dict[str, Any] = {"max_digits": 14, "decimal_places": 4, "min_value": 0, "required": False, "allow_null": True}
+
+PLAIN: dict[str, Any] = {
+    "account": "main",
+    "exchange": "NSE",
+    "tradingsymbol": "INFY",
+    "transaction_type": "BUY",
+    "order_type": "LIMIT",
+    "product": "CNC",
+    "quantity": 10,
+    "price": 1500.0,
+}
+ORDER_EXAMPLES: dict[str, dict[str, Any]] = {
+    "limit": {},
+    "market": {"order_type": "MARKET", "price": None, "market_protection": -1},
+    "after market": {"variety": "amo"},
+    "cover": {"variety": "co", "product": "MIS", "trigger_price": 1470.0},
+    "iceberg": {"variety": "iceberg", "quantity": 1000, "iceberg_legs": 5, "iceberg_quantity": 200},
+    "auction": {"variety": "auction", "transaction_type": "SELL", "auction_number": "1234"},
+    "minutes": {"validity": "TTL", "validity_ttl": 5},
+    "sliced": {
+        "exchange": "NFO",
+        "tradingsymbol": "NIFTY26NOVFUT",
+        "product": "NRML",
+        "quantity": 3600,
+        "autoslice": True,
+    },
+}
 
 
 def _values(kind: Any) -> list[str]:
@@ -28,6 +58,9 @@ class StrictSerializer(serializers.Serializer[Any]):
         return attrs
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample(name, {**PLAIN, **values}, request_only=True) for name, values in ORDER_EXAMPLES.items()]
+)
 class OrderRequestSerializer(StrictSerializer):
     """Body of POST /api/v1/orders."""
 
@@ -38,7 +71,7 @@ class OrderRequestSerializer(StrictSerializer):
     order_type = serializers.ChoiceField(_values(OrderType))
     product = serializers.ChoiceField(_values(Product))
     quantity = serializers.IntegerField(min_value=1, max_value=100_000_000)
-    variety = serializers.ChoiceField([name for name in _values(Variety) if name != "iceberg"], default="regular")
+    variety = serializers.ChoiceField(_values(Variety), default="regular")
     price = serializers.DecimalField(**PRICE)
     trigger_price = serializers.DecimalField(**PRICE)
     validity = serializers.ChoiceField(_values(Validity), default="DAY")
@@ -47,25 +80,36 @@ class OrderRequestSerializer(StrictSerializer):
     market_protection = serializers.DecimalField(
         max_digits=5, decimal_places=2, min_value=-1, max_value=100, required=False, allow_null=True
     )
+    iceberg_legs = serializers.IntegerField(
+        min_value=ICEBERG_LEGS.start, max_value=ICEBERG_LEGS.stop - 1, required=False, allow_null=True
+    )
+    iceberg_quantity = serializers.IntegerField(min_value=1, required=False, allow_null=True)
     auction_number = serializers.RegexField(WORD, max_length=20, required=False, allow_blank=True)
     algo_id = serializers.RegexField(WORD, max_length=40, required=False, allow_blank=True)
     strategy = serializers.RegexField(WORD, max_length=40, required=False, allow_blank=True)
     deadline_seconds = serializers.IntegerField(min_value=1, max_value=86_400, default=60)
     allow_duplicate = serializers.BooleanField(default=False)
+    autoslice = serializers.BooleanField(
+        default=False, help_text="Cut a quantity above the freeze quantity into at most ten orders of one group."
+    )
     replaces = serializers.UUIDField(required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Check what one field says about another."""
         attrs = super().validate(attrs)
-        _check_prices(attrs)
-        _check_validity(attrs)
-        _check_variety(attrs)
+        check_order(attrs)
         return attrs
 
     @property
     def wanted(self) -> Wanted:
         """The checked body as a value."""
         return Wanted(**self.validated_data)
+
+
+def check_order(attrs: dict[str, Any]) -> None:
+    """Raise ValidationError where one field of an order contradicts another; names the field."""
+    for check in (_check_prices, _check_validity, _check_variety, _check_iceberg, _check_parts):
+        check(attrs)
 
 
 def _check_prices(attrs: dict[str, Any]) -> None:
@@ -86,12 +130,51 @@ def _check_validity(attrs: dict[str, Any]) -> None:
 
 
 def _check_variety(attrs: dict[str, Any]) -> None:
-    if attrs["variety"] == "co" and not attrs.get("trigger_price"):
-        raise serializers.ValidationError({"trigger_price": "A cover order needs the trigger price of its stop."})
-    if attrs["variety"] == "co" and attrs["product"] != "MIS":
-        raise serializers.ValidationError({"product": "A cover order is MIS."})
-    if (attrs["variety"] == "auction") != bool(attrs.get("auction_number")):
+    variety = attrs["variety"]
+    if variety == "co":
+        _refuse_unless(
+            bool(attrs.get("trigger_price")), "trigger_price", "A cover order needs its stop's trigger price."
+        )
+        _refuse_unless(attrs["product"] == "MIS", "product", "A cover order is MIS.")
+        _refuse_unless(attrs["order_type"] in {"MARKET", "LIMIT"}, "order_type", "A cover order is MARKET or LIMIT.")
+    if (variety == "auction") != bool(attrs.get("auction_number")):
         raise serializers.ValidationError({"auction_number": "Belongs to variety auction, and auction needs it."})
+    if variety == "auction":
+        _refuse_unless(attrs["transaction_type"] == "SELL", "transaction_type", "An auction takes SELL orders.")
+        _refuse_unless(attrs["order_type"] == "LIMIT", "order_type", "An auction takes LIMIT orders.")
+
+
+def _check_iceberg(attrs: dict[str, Any]) -> None:
+    legs, part, quantity = attrs.get("iceberg_legs"), attrs.get("iceberg_quantity"), attrs["quantity"]
+    if attrs["variety"] != "iceberg":
+        _refuse_unless(not legs, "iceberg_legs", "Belongs to variety iceberg.")
+        _refuse_unless(not part, "iceberg_quantity", "Belongs to variety iceberg.")
+        return
+    _refuse_unless(bool(legs), "iceberg_legs", "An iceberg needs its number of legs, 2 to 50.")
+    _refuse_unless(bool(part), "iceberg_quantity", "An iceberg needs the quantity of a leg.")
+    _refuse_unless(attrs["order_type"] == "LIMIT", "order_type", "An iceberg is a LIMIT order.")
+    fits = part is not None and legs is not None and part * (legs - 1) < quantity <= part * legs
+    _refuse_unless(fits, "iceberg_quantity", f"{legs} legs of {part} are not {quantity}.")
+
+
+def _check_parts(attrs: dict[str, Any]) -> None:
+    disclosed = attrs.get("disclosed_quantity")
+    if disclosed:
+        _refuse_unless(attrs["exchange"] in {"NSE", "BSE"}, "disclosed_quantity", "Only shares are disclosed in part.")
+        _refuse_unless(attrs["variety"] != "iceberg", "disclosed_quantity", "An iceberg discloses its leg.")
+    protection = attrs.get("market_protection")
+    if protection is not None:
+        shaped = protection == AUTOMATIC or protection > 0
+        _refuse_unless(shaped, "market_protection", "-1 is the broker's own band, else a percentage above 0.")
+        priced = attrs["order_type"] in {"LIMIT", "SL"}
+        _refuse_unless(not priced, "market_protection", "A price of your own needs no protection.")
+    if attrs["variety"] in {"co", "iceberg", "auction"}:
+        _refuse_unless(not attrs["autoslice"], "autoslice", f"Variety {attrs['variety']} is not sliced.")
+
+
+def _refuse_unless(fine: bool, field: str, text: str) -> None:  # noqa: FBT001 (reads like the rule)
+    if not fine:
+        raise serializers.ValidationError({field: text})
 
 
 class OrderChangeSerializer(StrictSerializer):
@@ -103,6 +186,9 @@ class OrderChangeSerializer(StrictSerializer):
     trigger_price = serializers.DecimalField(max_digits=14, decimal_places=4, min_value=0, required=False)
     disclosed_quantity = serializers.IntegerField(min_value=1, required=False)
     validity = serializers.ChoiceField(["DAY", "IOC"], required=False)
+    market_protection = serializers.DecimalField(
+        max_digits=5, decimal_places=2, min_value=-1, max_value=100, required=False
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a body that changes nothing."""
@@ -145,10 +231,16 @@ class OrderSerializer(serializers.Serializer[Any]):
     price = serializers.FloatField(allow_null=True)
     trigger_price = serializers.FloatField(allow_null=True)
     validity = serializers.CharField()
+    validity_ttl = serializers.IntegerField(allow_null=True)
     disclosed_quantity = serializers.IntegerField(allow_null=True)
+    iceberg_legs = serializers.IntegerField(allow_null=True)
+    iceberg_quantity = serializers.IntegerField(allow_null=True)
+    auction_number = serializers.CharField(allow_null=True)
+    algo_id = serializers.CharField(allow_null=True)
     market_protection = serializers.FloatField(allow_null=True)
     tag = serializers.CharField()
     order_id = serializers.CharField(allow_null=True)
+    parent_order_id = serializers.CharField(allow_null=True)
     exchange_order_id = serializers.CharField(allow_null=True)
     status = serializers.CharField()
     status_message = serializers.CharField()
@@ -158,6 +250,8 @@ class OrderSerializer(serializers.Serializer[Any]):
     average_price = serializers.FloatField()
     attempt = serializers.IntegerField()
     replaces = serializers.UUIDField(allow_null=True)
+    group = serializers.UUIDField(allow_null=True)
+    leg = serializers.IntegerField(allow_null=True)
     trading_day = serializers.DateField()
     created_at = serializers.DateTimeField()
     sent_at = serializers.DateTimeField(allow_null=True)

@@ -48,6 +48,14 @@ class Move:
     detail: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """Where an order that we did not send comes from, and of which order of ours the broker made it."""
+
+    kind: str
+    maker: Order | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandMove:
     """One change of a command."""
@@ -164,14 +172,14 @@ def merge(*, order: Order, row: OrderRow, source: str, now: datetime) -> bool:
     return True
 
 
-def adopt(*, account_id: UUID, row: OrderRow, origin: str, source: str, now: datetime) -> Order:
-    """Return a new order for a broker row that we did not send, or sent and forgot."""
-    order_id = uuid4()
+def adopt(*, account_id: UUID, row: OrderRow, origin: Descent, source: str, now: datetime) -> Order:
+    """Return a new order for a broker row that we did not send, sent and forgot, or that the broker made of ours."""
+    order_id, maker = uuid4(), origin.maker
     order = Order(
         pk=order_id,
         number=number_of(order_id),
         account_id=account_id,
-        origin=origin,
+        origin=origin.kind,
         client="broker",
         endpoint="broker",
         variety=row.variety or "regular",
@@ -186,17 +194,23 @@ def adopt(*, account_id: UUID, row: OrderRow, origin: str, source: str, now: dat
         trigger_price=row.trigger_price,
         validity=row.validity or "DAY",
         state=State.ACKED,
-        notional=(row.price or row.average_price) * row.quantity,
+        # What the broker makes of an order of ours was counted with it.
+        notional=0 if maker else (row.price or row.average_price) * row.quantity,
+        strategy=maker.strategy if maker else "",
+        group_id=maker.group_id if maker else None,
+        leg=maker.leg if maker else None,
         sequence=1,
         trading_day=trading_day(row.order_at or now),
         created_at=row.order_at or now,
         acked_at=now,
         broker_order_id=row.order_id,
-        parent_order_id=row.parent_order_id or "",
+        parent_order_id=row.parent_order_id or (maker.broker_order_id if maker else "") or "",
         broker_tag=row.tag[:40],
     )
     order.save(force_insert=True)
-    move = Move(to=State.ACKED, source=source, kind="orders.order.adopted", detail={"origin": origin, "tag": row.tag})
+    move = Move(
+        to=State.ACKED, source=source, kind="orders.order.adopted", detail={"origin": origin.kind, "tag": row.tag}
+    )
     record(order=order, before=None, move=move, now=now)
     merge(order=order, row=row, source=source, now=now)
     return order

@@ -1,14 +1,12 @@
 """The orders API."""
 
-import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,14 +14,16 @@ from rest_framework.views import APIView
 
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label
-from accounts.sessions import Sessions
 from orders import intake
+from orders.answers import group_response
+from orders.basket_serializers import BasketSerializer
+from orders.baskets import sliced
 from orders.budget import remaining
 from orders.clock import trading_day
-from orders.errors import IdempotencyKeyMissing
 from orders.models import Order, OrderCommand, OrderEvent, Trade
 from orders.pages import page_of_orders, page_of_trades
 from orders.queries import budget_of
+from orders.requests import IDEMPOTENCY, PREFER, idempotency_key, preferred_wait, sessions_of, wait_until
 from orders.serializers import (
     AskedSerializer,
     EventListSerializer,
@@ -37,18 +37,12 @@ from orders.serializers import (
 from orders.states import FINAL, CommandState, State
 from orders.stream import event_document, order_document, trade_document
 
-LONGEST_WAIT_SECONDS = 10
-POLL_SECONDS = 0.02
-KEY = re.compile(r"[\x21-\x7e]{1,128}")
-IDEMPOTENCY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER, required=True, description="Your own id of this write."
-)
-PREFER = OpenApiParameter(
-    "Prefer", str, OpenApiParameter.HEADER, description="wait=N: answer when the broker has, after N seconds at most."
-)
 # A wait ends when the broker's answer is written down or there will be none.
 ANSWERED = (frozenset(State) - {State.READY, State.CLAIMED, State.SENDING, State.AWAITING_APPROVAL}) | FINAL
 HALT_STATUS = 423
+
+
+PLACED = PolymorphicProxySerializer("Placed", [OrderSerializer, BasketSerializer], resource_type_field_name=None)
 
 
 class OrderListView(APIView):
@@ -59,28 +53,29 @@ class OrderListView(APIView):
     @extend_schema(
         operation_id="orders_place",
         request=OrderRequestSerializer,
-        responses={202: OrderSerializer, 200: OrderSerializer},
+        responses={202: PLACED, 200: PLACED},
         parameters=[IDEMPOTENCY, PREFER],
     )
     def post(self, request: Request) -> Response:
-        """Take an order in; it is carried to the broker by the workers."""
+        """Take an order in; it is carried to the broker by the workers. Sliced, it is answered as a group."""
         body = OrderRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
+        if body.wanted.autoslice:
+            return group_response(request, sliced(body.wanted), now=timezone.now())
         placed = intake.place(
             principal=caller_of(request),
             wanted=body.wanted,
             idempotency_key=idempotency_key(request),
-            sessions=_sessions(request),
+            sessions=sessions_of(request),
             now=timezone.now(),
         )
-        order = _after_waiting(placed.order, seconds=_preferred_wait(request))
-        return _order_response(order, replayed=placed.replayed)
+        return order_response(request, placed)
 
     @extend_schema(operation_id="orders_list", parameters=[OrderFilterSerializer], responses=OrderListSerializer)
     def get(self, request: Request) -> Response:
         """List orders, newest first."""
-        wanted = _filters(request)
-        rows = Order.objects.select_related("account").filter(**_account_filter(request, wanted))
+        wanted = filters_of(request)
+        rows = Order.objects.select_related("account").filter(**account_filter(request, wanted))
         if "state" in wanted:
             rows = rows.filter(state=wanted["state"])
         if "day" in wanted:
@@ -117,7 +112,7 @@ class OrderView(APIView):
             idempotency_key=idempotency_key(request),
             now=timezone.now(),
         )
-        return _asked_response(asked, seconds=_preferred_wait(request))
+        return asked_response(request, asked)
 
     @extend_schema(
         operation_id="orders_cancel", responses={202: AskedSerializer, 200: AskedSerializer}, parameters=[PREFER]
@@ -130,7 +125,7 @@ class OrderView(APIView):
             idempotency_key=request.headers.get("Idempotency-Key"),
             now=timezone.now(),
         )
-        return _asked_response(asked, seconds=_preferred_wait(request))
+        return asked_response(request, asked)
 
 
 class OrderEventListView(APIView):
@@ -154,15 +149,17 @@ class TradeListView(APIView):
     @extend_schema(operation_id="trades_list", parameters=[OrderFilterSerializer], responses=TradeListSerializer)
     def get(self, request: Request) -> Response:
         """List trades, last heard first."""
-        wanted = _filters(request)
-        rows = Trade.objects.select_related("account").filter(**_account_filter(request, wanted))
+        wanted = filters_of(request)
+        rows = Trade.objects.select_related("account").filter(**account_filter(request, wanted))
         if "day" in wanted:
             rows = rows.filter(trading_day=wanted["day"])
         page, following = page_of_trades(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
         return Response({"results": [trade_document(trade) for trade in page], "next": following})
 
 
-def _order_response(order: Order, *, replayed: bool) -> Response:
+def order_response(request: Request, placed: intake.Placed) -> Response:
+    """Answer with an order, once the broker has or the caller's patience is over."""
+    order, replayed = _after_waiting(placed.order, seconds=preferred_wait(request)), placed.replayed
     location = reverse("order", args=[order.pk])
     headers = {"Location": location, "Idempotent-Replayed": str(replayed).lower(), **_budget_headers(order)}
     if order.state == State.DENIED:
@@ -186,10 +183,11 @@ def _denial(order: Order, *, headers: dict[str, str]) -> Response:
     return Response(document, status=code, headers=headers, content_type="application/problem+json")
 
 
-def _asked_response(asked: intake.Asked, *, seconds: float) -> Response:
-    command = asked.command
+def asked_response(request: Request, asked: intake.Asked) -> Response:
+    """Answer with a command and its order, once the broker has or the caller's patience is over."""
+    command, seconds = asked.command, preferred_wait(request)
     if command is not None and not asked.replayed:
-        _wait_until(lambda: _command_settled(command), seconds=seconds)
+        wait_until(lambda: _command_settled(command), seconds=seconds)
         asked.order.refresh_from_db()
     shown = None
     if command is not None:
@@ -208,7 +206,7 @@ def _asked_response(asked: intake.Asked, *, seconds: float) -> Response:
 
 
 def _after_waiting(order: Order, *, seconds: float) -> Order:
-    _wait_until(lambda: _answered(order), seconds=seconds)
+    wait_until(lambda: _answered(order), seconds=seconds)
     return order
 
 
@@ -224,34 +222,16 @@ def _command_settled(command: OrderCommand) -> bool:
     return command.state in {CommandState.DONE, CommandState.REJECTED, CommandState.EXPIRED, CommandState.UNKNOWN}
 
 
-def _wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
-    ends = time.monotonic() + seconds
-    while seconds and not condition() and time.monotonic() < ends:
-        time.sleep(POLL_SECONDS)
-
-
-def idempotency_key(request: Request) -> str:
-    """Return the caller's own id of the write; raises IdempotencyKeyMissing."""
-    key = request.headers.get("Idempotency-Key", "")
-    if not KEY.fullmatch(key):
-        text = "send an Idempotency-Key of 1 to 128 visible characters, the same when you repeat the request"
-        raise IdempotencyKeyMissing(text, field="Idempotency-Key")
-    return key
-
-
-def _preferred_wait(request: Request) -> float:
-    match = re.search(r"\bwait=(\d{1,4})\b", request.headers.get("Prefer", ""))
-    return float(min(int(match[1]), LONGEST_WAIT_SECONDS)) if match else 0.0
-
-
-def _filters(request: Request) -> dict[str, Any]:
+def filters_of(request: Request) -> dict[str, Any]:
+    """Return the checked query of a list of orders."""
     body = OrderFilterSerializer(data=request.query_params)
     body.is_valid(raise_exception=True)
     wanted: dict[str, Any] = body.validated_data
     return wanted
 
 
-def _account_filter(request: Request, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def account_filter(request: Request, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the lookup of the accounts that the caller may see, or of the one named."""
     principal = caller_of(request)
     if "account" in wanted:
         return {"account": account_by_label(label=wanted["account"], principal=principal)}
@@ -264,8 +244,3 @@ def _budget_headers(order: Order) -> dict[str, str]:
     budget = budget_of(order.account_id)
     left = remaining(spent=budget.spent, limits=budget.limits, at=now.timestamp(), day=trading_day(now))
     return {f"Broker-Budget-{scope.title()}": str(count) for scope, count in left.items()}
-
-
-def _sessions(request: Request) -> Sessions:
-    sessions: Sessions = request.kite  # type: ignore[attr-defined] # set by accounts.middleware
-    return sessions

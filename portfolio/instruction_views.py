@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from accounts.cursors import CursorBroken, read_cursor, write_cursor
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label
-from orders.views import IDEMPOTENCY, idempotency_key
+from orders.requests import IDEMPOTENCY, idempotency_key
 from portfolio.instructions import Kind, State, Wanted, instruct
 from portfolio.models import Instruction
 from portfolio.queries import visible_instruction

@@ -31,6 +31,7 @@ def prepare() -> None:
     os.environ.setdefault("SECRET_KEY", "a key that only tests use, and long enough for the checks")
     os.environ.setdefault("API_KEY_PEPPER", "a pepper that only tests use")
     os.environ.setdefault("PUBLIC_URL", "http://testserver")
+    os.environ.setdefault("CHECK_MARKET_HOURS", "false")
     os.environ.setdefault("ALLOWED_HOSTS", "testserver,127.0.0.1,localhost")
     ring = new_ring(now=datetime.now(UTC), automatic=False)
     write_ring(path=Path(os.environ["VAULT_KEY_FILE"]), ring=ring, replace_existing=False)

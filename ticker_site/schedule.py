@@ -24,6 +24,16 @@ BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=15),
         "options": {"expires": 15},
     },
+    "sweep groups of orders": {
+        "task": "orders.tasks.sweep_groups",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 4},
+    },
+    "read triggers": {
+        "task": "orders.tasks.sweep_triggers",
+        "schedule": timedelta(seconds=30),
+        "options": {"expires": 30},
+    },
     "sweep webhooks": {
         "task": "webhooks.tasks.sweep",
         "schedule": timedelta(seconds=2),

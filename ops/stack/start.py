@@ -26,6 +26,7 @@ KEPT = (
         "ALLOWED_HOSTS",
         "API_KEY_PEPPER",
         "CELERY_BROKER_URL",
+        "CHECK_MARKET_HOURS",
         "CSRF_TRUSTED_ORIGINS",
         "DATABASE_URL",
         "INSTALLATION_ID",
@@ -98,6 +99,7 @@ class Start:
             credentials=self._installation.sandbox_credentials,
             redirect=f"{chosen['PUBLIC_URL']}/accounts/kite/callback",
         )
+        chosen.setdefault("CHECK_MARKET_HOURS", "false")
         chosen["KITE_REST_ROOT"] = f"http://{HOST}:{port}"
         chosen["KITE_WS_ROOT"] = f"ws://{HOST}:{port}"
         chosen["KITE_LOGIN_URL"] = f"http://{HOST}:{port}/connect/login"

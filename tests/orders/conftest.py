@@ -1,9 +1,11 @@
 """A desk with one account at the sandbox."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ from accounts.sessions import Sessions
 from market_data.models import Instrument
 from orders import execution, intake
 from orders.models import Order
+from orders.tags import installation_code
 from tests.factories import BrokerAccountFactory, principal
 from tests.market_data.factories import InstrumentFactory
 from tests.orders.clocks import MovedClock
@@ -108,8 +111,20 @@ def fresh_desk(settings: Any, clean_redis: Redis, transactional_db: None) -> Ite
         yield open_desk(exchange, settings)
 
 
+@cache
+def installations() -> Iterator[str]:
+    """Yield names whose codes in tags differ: what earlier tests left at the shared exchange is a stranger's."""
+    by_code: dict[int, str] = {}
+    for number in itertools.count():
+        by_code.setdefault(installation_code(f"desk-{number}"), f"desk-{number}")
+        if len(by_code) == 1024:
+            return itertools.cycle(by_code.values())
+    raise AssertionError("unreachable")
+
+
 def open_desk(exchange: SandboxServer, settings: Any) -> Desk:
     """Make the exchange the broker, and its first user an account that is logged in."""
+    settings.INSTALLATION_ID = next(installations())
     settings.KITE_REST_ROOT = exchange.rest_root
     settings.KITE_WS_ROOT = exchange.ws_root
     exchange.settings(limits=False)

@@ -1,0 +1,92 @@
+"""How the API answers with a group of orders, and how its lists lead on."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.urls import reverse
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.cursors import CursorBroken, read_cursor, write_cursor
+from accounts.permissions import caller_of
+from orders import baskets, groups
+from orders.errors import BasketDenied
+from orders.parents import OrderGroup
+from orders.requests import idempotency_key, preferred_wait, sessions_of, wait_until
+from orders.tasks import knock
+from orders.upper_tasks import advance_group
+
+PROBLEM = "application/problem+json"
+
+
+def group_response(request: Request, wanted: baskets.WantedBasket, *, now: datetime) -> Response:
+    """Take the group in and answer with it; every leg's objection where one would be denied."""
+    try:
+        grouped = baskets.place(
+            principal=caller_of(request),
+            wanted=wanted,
+            idempotency_key=idempotency_key(request),
+            sessions=sessions_of(request),
+            now=now,
+        )
+    except BasketDenied as error:
+        return _denied(error)
+    group = grouped.group
+    if not grouped.replayed:
+        knock(advance_group, group.pk)
+        wait_for(group, seconds=preferred_wait(request))
+    headers = {
+        "Location": reverse("basket", args=[group.pk]),
+        "Idempotent-Replayed": str(grouped.replayed).lower(),
+    }
+    code = status.HTTP_200_OK if grouped.replayed else status.HTTP_202_ACCEPTED
+    return Response(document_of(group), status=code, headers=headers)
+
+
+def cursor_of(row: Any) -> str:
+    """Return the cursor behind a row of a list that is ordered by creation."""
+    return write_cursor([row.created_at.isoformat(), str(row.pk)])
+
+
+def after_cursor(cursor: str) -> Q:
+    """Return the rows behind a cursor; raises CursorBroken."""
+    at, key = read_cursor(cursor, parts=2)
+    try:
+        moment, row_id = datetime.fromisoformat(at), UUID(key)
+    except ValueError as error:
+        raise CursorBroken("the cursor is not one of ours", field="cursor") from error
+    return Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=row_id)
+
+
+def wait_for(group: OrderGroup, *, seconds: float) -> None:
+    """Return when the group has come to its end, or the seconds are over."""
+
+    def finished() -> bool:
+        group.refresh_from_db(fields=["state", "finished_at", "skipped", "cancelled_at"])
+        return group.finished_at is not None
+
+    finished()
+    wait_until(finished, seconds=seconds)
+
+
+def document_of(group: OrderGroup) -> dict[str, Any]:
+    """Return the group as clients see it."""
+    return groups.group_document(group, groups.picture_of(group))
+
+
+def _denied(error: BasketDenied) -> Response:
+    document = {
+        "type": f"urn:ticker:problem:{error.code}",
+        "code": error.code,
+        "status": error.status,
+        "detail": str(error),
+        "outcome": error.outcome,
+        "retryable": False,
+        "field": error.field,
+        "legs": [{**asdict(leg), "code": leg.code.lower()} for leg in error.legs],
+    }
+    return Response(document, status=error.status, content_type=PROBLEM)
