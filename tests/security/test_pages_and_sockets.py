@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.queries import ROLE_SCOPES
 from tests.factories import UserFactory
 from tests.panel_client import PanelClient
-from ticker_site.asgi import application
+from ticker_site.asgi import application, router
 
 SOCKETS = {
     "ws/v1/ticks": "market:read",
@@ -88,9 +88,9 @@ async def test_a_socket_opens_for_the_roles_that_hold_its_scope(clean_redis: Red
 
 
 def test_every_socket_is_tried() -> None:
-    router: Any = application.application_mapping["websocket"]
+    sockets: Any = router.application_mapping["websocket"]
 
-    assert {str(route.pattern) for route in router.routes} == set(SOCKETS)
+    assert {str(route.pattern) for route in sockets.routes} == set(SOCKETS)
 
 
 def _cookie_of(role: str) -> bytes:
