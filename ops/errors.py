@@ -17,6 +17,13 @@ class HaltStricter(PlatformError):
     status = 409
 
 
+class ClearingForbidden(PlatformError):
+    """This halt cannot be cleared so: orders of a strategy share positions with others."""
+
+    code = "clearing_forbidden"
+    status = 409
+
+
 class HaltUnknown(PlatformError):
     """No such halt is in force; look at the list again."""
 

@@ -5,8 +5,10 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import F
 
-from accounts import audit
+from accounts import approvals, audit
+from accounts.guards import Approval
 from accounts.models import BrokerAccount, HaltEpoch, TradingHalt
+from accounts.queries import Principal
 from market_data.models import Instrument
 from ops.errors import HaltStricter, HaltUnknown, TargetUnknown
 
@@ -36,16 +38,59 @@ def engage(
     return halt
 
 
+def ask_release(*, halt_id: int, by: Principal, reason: str, now: datetime) -> Approval:
+    """Ask another person to let trading go on; raises HaltUnknown when the halt is not in force."""
+    halt = standing(halt_id=halt_id)
+    return approvals.request_approval(
+        verb=Approval.Verb.RELEASE_HALT,
+        subject=subject_of(halt),
+        detail={"halt": halt.pk},
+        by=by,
+        reason=reason,
+        now=now,
+    )
+
+
 def release(*, halt_id: int, actor: str, now: datetime, reason: str = "") -> TradingHalt:
-    """Return the released halt; raises HaltUnknown when it is not in force."""
+    """Return the released halt; raises HaltUnknown when it is not in force, ApprovalNeeded until two people want it."""
     with transaction.atomic():
         _step_epoch()
         halt = TradingHalt.objects.select_for_update().filter(pk=halt_id, released_at=None).first()
         if halt is None:
             raise HaltUnknown(f"halt {halt_id} is not in force")
+        approvals.consume(
+            verb=Approval.Verb.RELEASE_HALT,
+            subject=subject_of(halt),
+            detail={"halt": halt.pk},
+            actor=actor,
+            now=now,
+        )
         _close(halt, actor=actor, now=now)
         _record(halt, action="ops.halt.released", reason=reason, actor=actor, now=now)
     return halt
+
+
+def set_level(*, halt: TradingHalt, level: TradingHalt.Level, actor: str, now: datetime) -> None:
+    """Change how far a halt in force goes; the caller holds its row."""
+    if halt.level == level:
+        return
+    _step_epoch()
+    halt.level = level
+    halt.save(update_fields=["level"])
+    _record(halt, action="ops.halt.level_changed", reason=halt.reason, actor=actor, now=now)
+
+
+def standing(*, halt_id: int) -> TradingHalt:
+    """Return the halt in force; raises HaltUnknown when it is not."""
+    halt = TradingHalt.objects.filter(pk=halt_id, released_at=None).first()
+    if halt is None:
+        raise HaltUnknown(f"halt {halt_id} is not in force")
+    return halt
+
+
+def subject_of(halt: TradingHalt) -> str:
+    """Name the halt's scope as the audit trail does."""
+    return f"{halt.scope}:{halt.target}".rstrip(":")
 
 
 def _require_target(*, scope: TradingHalt.Scope, target: str) -> None:
@@ -85,7 +130,7 @@ def _record(halt: TradingHalt, *, action: str, reason: str, actor: str, now: dat
     audit.record(
         actor=actor,
         action=action,
-        subject=f"{halt.scope}:{halt.target}".rstrip(":"),
+        subject=subject_of(halt),
         reason=reason,
         detail={"halt": halt.pk, "level": halt.level, "engaged_for": halt.reason},
         now=now,

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.fields import SealedField
+from ops import stops  # noqa: F401 (a model lives there)
 
 
 class Alert(models.Model):

@@ -8,7 +8,7 @@ from accounts.audit import required
 from accounts.errors import AccountUnknown
 from accounts.models import BrokerAccount, TradingHalt
 from accounts.queries import Principal
-from ops import alerts, failover, halt
+from ops import alerts, clearing, failover, halt
 from ops.errors import HaltUnknown, VerbUnknown
 from ops.state import Json, to_json
 from ops.status import glance
@@ -20,6 +20,13 @@ LASTS: Mapping[str, tuple[str, timedelta | None]] = {
     "5": ("5 minutes, data only", timedelta(minutes=5)),
     "60": ("1 hour, data only", timedelta(hours=1)),
     "for-good": ("Until restored; it takes no new orders either", None),
+}
+ORDERS = {"keep": "Leave open orders as they are", "cancel": "Take every open order back"}
+STEPS = {
+    "ask": "Ask a second person to approve the release",
+    "release": "Release: a second person has approved",
+    "ask_flatten": "Stay halted; ask a second person to have every position closed",
+    "flatten": "Stay halted and close every position: a second person has approved",
 }
 LEVELS = {
     "halted": "HALTED: nothing new leaves",
@@ -72,7 +79,7 @@ class Verb:
     """
 
     show: Callable[[str, datetime], Preview]
-    do: Callable[[str, Form, str, datetime], str]
+    do: Callable[[str, Form, Principal, datetime], str]
     stepped_up: bool = False
 
 
@@ -91,7 +98,7 @@ def perform(*, name: str, form: Form, principal: Principal, now: datetime) -> st
     """Do it and return the sentence that says so."""
     target = form.get("target", "")
     _check_target(target, principal)
-    done = _verb(name).do(target, form, principal.label, now)
+    done = _verb(name).do(target, form, principal, now)
     glance().forget()
     return done
 
@@ -123,16 +130,22 @@ def _show_halt(target: str, _now: datetime) -> Preview:
             Touch(f"{flying}", "orders are on their way and may still arrive"),
             Touch(f"{resting}", "orders rest at the exchange and stay; cancels always leave"),
         ),
-        choices=(_choice("level", "How far", LEVELS),),
+        choices=(_choice("level", "How far", LEVELS), _choice("orders", "What is open", ORDERS)),
         confirm=f"Halt {target}" if target else "Halt all trading",
     )
 
 
-def _do_halt(target: str, form: Form, actor: str, now: datetime) -> str:
+def _do_halt(target: str, form: Form, by: Principal, now: datetime) -> str:
     scope = TradingHalt.Scope.ACCOUNT if target else TradingHalt.Scope.PLATFORM
     level = TradingHalt.Level(form["level"]) if form.get("level") in LEVELS else TradingHalt.Level.HALTED
-    engaged = halt.engage(scope=scope, target=target, level=level, reason=form.get("reason", ""), actor=actor, now=now)
-    return f"{target or 'All trading'} is {engaged.level}."
+    engaged = halt.engage(
+        scope=scope, target=target, level=level, reason=form.get("reason", ""), actor=by.label, now=now
+    )
+    done = f"{target or 'All trading'} is {engaged.level}."
+    if form.get("orders") != "cancel":
+        return done
+    clearing.begin(halt_id=engaged.pk, flatten=False, actor=by.label, now=now)
+    return f"{done} Open orders are taken back."
 
 
 def _show_resume(target: str, _now: datetime) -> Preview:
@@ -142,14 +155,25 @@ def _show_resume(target: str, _now: datetime) -> Preview:
         title=f"Release the halt of the {where}" if standing.target else "Release the platform's halt",
         text=f"Engaged by {standing.engaged_by}: {standing.reason}",
         touches=(Touch("→", "new orders leave again; denied ones stay denied and must be sent anew"),),
-        confirm="Release",
+        choices=(_choice("step", "Two people do this", STEPS),),
+        confirm="Go on",
         mild=True,
     )
 
 
-def _do_resume(target: str, form: Form, actor: str, now: datetime) -> str:
-    reason = required(form.get("reason", ""))
-    released = halt.release(halt_id=_standing(target).pk, actor=actor, now=now, reason=reason)
+def _do_resume(target: str, form: Form, by: Principal, now: datetime) -> str:
+    reason, held = required(form.get("reason", "")), _standing(target)
+    step = form.get("step", "release")
+    if step == "ask" or form.get("ask") == "1":
+        halt.ask_release(halt_id=held.pk, by=by, reason=reason, now=now)
+        return "Another person has to approve the release; then release it here."
+    if step == "ask_flatten":
+        clearing.ask_flatten(halt_id=held.pk, by=by, reason=reason, now=now)
+        return "Another person has to approve it; then have the positions closed here."
+    if step == "flatten":
+        clearing.begin(halt_id=held.pk, flatten=True, actor=by.label, now=now)
+        return "Open orders are taken back, then positions are closed until the broker shows none."
+    released = halt.release(halt_id=held.pk, actor=by.label, now=now, reason=reason)
     return f"{released.target or 'The platform'} trades again."
 
 
@@ -177,10 +201,10 @@ def _show_fail_over(target: str, now: datetime) -> Preview:
     )
 
 
-def _do_fail_over(target: str, form: Form, actor: str, now: datetime) -> str:
+def _do_fail_over(target: str, form: Form, by: Principal, now: datetime) -> str:
     _, lasts = LASTS.get(form.get("lasts", ""), LASTS["5"])
     move = failover.fail_over(
-        label=target, reason=form.get("reason", ""), actor=actor, now=now, until=now + lasts if lasts else None
+        label=target, reason=form.get("reason", ""), actor=by.label, now=now, until=now + lasts if lasts else None
     )
     return f"{move.instruments:,} instruments of {target} are moving."
 
@@ -196,8 +220,8 @@ def _show_restore(target: str, _now: datetime) -> Preview:
     )
 
 
-def _do_restore(target: str, form: Form, actor: str, now: datetime) -> str:
-    failover.restore(label=target, reason=form.get("reason", ""), actor=actor, now=now)
+def _do_restore(target: str, form: Form, by: Principal, now: datetime) -> str:
+    failover.restore(label=target, reason=form.get("reason", ""), actor=by.label, now=now)
     return f"{target} is active again."
 
 
@@ -217,9 +241,9 @@ def _show_acknowledge(target: str, _now: datetime) -> Preview:
     )
 
 
-def _do_acknowledge(target: str, form: Form, actor: str, now: datetime) -> str:
-    alert = alerts.acknowledge(alert_id=_number(target), actor=actor, reason=form.get("reason", ""), now=now)
-    return f"{actor} has it in hand: {alert.text}"
+def _do_acknowledge(target: str, form: Form, by: Principal, now: datetime) -> str:
+    alert = alerts.acknowledge(alert_id=_number(target), actor=by.label, reason=form.get("reason", ""), now=now)
+    return f"{by.label} has it in hand: {alert.text}"
 
 
 def _number(target: str) -> int:

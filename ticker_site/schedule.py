@@ -19,6 +19,11 @@ BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=2),
         "options": {"expires": 4},
     },
+    "clear halts": {
+        "task": "ops.tasks.clear_halts",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 2},
+    },
     "reconcile order books": {
         "task": "orders.tasks.reconcile_books",
         "schedule": timedelta(seconds=15),

@@ -57,6 +57,7 @@ def run_now(*, task: PeriodicTask, actor: str, reason: str, now: Any) -> None:
 @admin.register(PeriodicTask)
 class PeriodicTaskAdmin(beat.PeriodicTaskAdmin, EditableAdmin):
     """What beat runs and when it ran last."""
+
     list_select_related = ("interval", "crontab", "solar", "clocked")
     ordering = ("name",)
 

@@ -72,5 +72,12 @@ ORDERS = (
         tests=("tests/orders/test_risk.py",),
         bounds=(exactly("admitted of 64 at a limit of 10", 10),),
     ),
+    Proof(
+        id="R17",
+        sentence="The kill switch holds within a second, with Redis dead, and two people release it.",
+        tests=("tests/orders/test_kill_switch.py",),
+        bounds=(at_most("engage p99 in seconds", 1), exactly("sent after the commit", 0)),
+        long_bounds=(at_least("engagements", 200),),
+    ),
 )
 PROOFS = ORDERS

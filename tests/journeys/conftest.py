@@ -19,5 +19,10 @@ def platform(running: Platform) -> Iterator[Platform]:
     yield running
     running.exchange("DELETE", "/faults")
     for halt in running.desk()["trading"]["halts"]:
+        asked = running.post_form(
+            "/admin/desk/verbs/resume", target=str(halt["id"]), reason="the journey is over", step="ask"
+        )
+        assert asked.status_code == 200, asked.text
+        running.approve_everything()
         released = running.post_form("/admin/desk/verbs/resume", target=str(halt["id"]), reason="the journey is over")
         assert released.status_code == 200, released.text

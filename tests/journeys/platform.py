@@ -25,6 +25,18 @@ START_SECONDS = 120.0
 Found = TypeVar("Found")
 
 
+SECOND_PERSON = """
+from datetime import UTC, datetime
+from accounts import approvals
+from accounts.models import User
+from accounts.queries import open_approvals, principal_of
+person, _ = User.objects.get_or_create(username="second", defaults={"role": "administrator", "every_account": True})
+now = datetime.now(UTC)
+for asked in open_approvals(now=now).filter(approved_at=None):
+    approvals.approve(approval_id=asked.pk, by=principal_of(person), now=now)
+"""
+
+
 def eventually(look: Callable[[], Found | None], *, within: float, what: str) -> Found:
     """Return the first true answer of `look`; fail when none came in time."""
     deadline = time.monotonic() + within
@@ -121,6 +133,16 @@ class Platform:
         )
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
+
+    def approve_everything(self) -> None:
+        """Be the second person, who has no browser here and approves all that was asked for."""
+        subprocess.run(
+            [sys.executable, "manage.py", "shell", "--no-imports", "-c", SECOND_PERSON],
+            cwd=ROOT,
+            env={**own_environment(), "TICKER_DATA_DIR": str(self.folder)},
+            check=True,
+            timeout=60,
+        )
 
     def stop(self) -> int:
         """Press Ctrl-C and return the exit code."""

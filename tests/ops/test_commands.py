@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import AuditEntry, BrokerAccount
 from accounts.queries import open_halts
 from tests.factories import BrokerAccountFactory, CredentialFactory
+from tests.ops.two_people import approve_release
 from tests.sandbox_server import SandboxServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis")]
@@ -67,10 +69,22 @@ def test_resume_releases_everything(run: Callable[..., str]) -> None:
     run("halt", "--reason", "drill")
     run("halt", "--account", "one", "--reason", "drill")
 
+    for held in open_halts():
+        approve_release(held, now=datetime.now(UTC))
+
     run("resume", "--all", "--reason", "drill is over")
 
     assert open_halts() == []
     assert AuditEntry.objects.filter(action="ops.halt.released", reason="drill is over").count() == 2
+
+
+def test_resume_needs_a_second_person(run: Callable[..., str]) -> None:
+    run("halt", "--reason", "drill")
+
+    with pytest.raises(CommandError, match="second person"):
+        run("resume", "--all", "--reason", "drill is over")
+
+    assert len(open_halts()) == 1
 
 
 def test_resume_needs_a_reason(run: Callable[..., str]) -> None:

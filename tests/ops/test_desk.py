@@ -1,14 +1,18 @@
 """The Desk's page, its state and its verbs over HTTP."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from accounts import approvals
+from accounts.guards import Approval
 from accounts.models import BrokerAccount, TradingHalt, User
 from accounts.queries import open_halts
-from tests.factories import BrokerAccountFactory, CredentialFactory, UserFactory
+from tests.factories import BrokerAccountFactory, CredentialFactory, UserFactory, principal
+from tests.ops.two_people import approve_release
 from tests.orders.factories import OrderFactory
 from tests.panel_client import PanelClient
 
@@ -213,8 +217,13 @@ def test_a_verb_needs_the_csrf_token(operator: User) -> None:
 def test_a_halt_is_released(desk: Client) -> None:
     desk.post(f"{VERBS}halt", {"reason": "runaway"})
 
+    asked = desk.post(f"{VERBS}resume", {"reason": "mended", "step": "ask"})
+    alone = desk.post(f"{VERBS}resume", {"reason": "mended"})
+    approvals.approve(approval_id=Approval.objects.get().pk, by=principal(), now=datetime.now(UTC))
     answer = desk.post(f"{VERBS}resume", {"reason": "mended"})
 
+    assert asked.status_code == 200
+    assert (alone.status_code, alone.json()["code"]) == (403, "approval_needed")
     assert answer.json() == {"done": "The platform trades again."}
     assert TradingHalt.objects.get().released_by == "asha"
 
@@ -224,6 +233,7 @@ def test_one_account_is_halted_and_released_by_its_number(desk: Client) -> None:
     desk.post(f"{VERBS}halt", {"target": "one", "reason": "margin call", "level": "reducing"})
     row = seen(desk)["accounts"]["one"]
 
+    approve_release(open_halts()[0], now=datetime.now(UTC))
     desk.post(f"{VERBS}resume", {"target": row["halt"]["id"], "reason": "paid"})
 
     assert row["verbs"] == ["fail_over", "resume"]

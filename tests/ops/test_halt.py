@@ -13,6 +13,7 @@ from accounts.queries import lock_halt_epoch, open_halts
 from ops import halt
 from ops.errors import HaltStricter, HaltUnknown, TargetUnknown
 from tests.factories import BrokerAccountFactory
+from tests.ops.two_people import approve_release
 
 NOW = datetime(2026, 11, 24, 5, 0, tzinfo=UTC)
 
@@ -131,6 +132,7 @@ def test_an_account_is_halted_by_its_label() -> None:
 def test_a_released_halt_is_no_longer_in_force() -> None:
     engaged = engage()
 
+    approve_release(engaged, now=NOW)
     released = halt.release(halt_id=engaged.pk, actor="ravi", now=NOW)
 
     assert open_halts() == []
@@ -141,6 +143,7 @@ def test_a_released_halt_is_no_longer_in_force() -> None:
 @pytest.mark.django_db
 def test_a_halt_is_released_once() -> None:
     engaged = engage()
+    approve_release(engaged, now=NOW)
     halt.release(halt_id=engaged.pk, actor="ravi", now=NOW)
 
     with pytest.raises(HaltUnknown):

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.errors import PlatformError
 from accounts.models import TradingHalt
-from ops import halt
+from ops import clearing, halt
 from ops.management.whoami import operator_name
 
 EXAMPLES = """examples:
@@ -37,6 +37,7 @@ class Command(BaseCommand):
         where.add_argument("--strategy", metavar="NAME")
         where.add_argument("--symbol", metavar="EXCHANGE:SYMBOL")
         parser.add_argument("--reducing", action="store_true", help="let orders through that reduce a position")
+        parser.add_argument("--cancel-orders", action="store_true", help="take back what is open, too")
         parser.add_argument("--reason", required=True, help="goes into the audit trail")
 
     def handle(self, **options: Any) -> None:
@@ -55,6 +56,10 @@ class Command(BaseCommand):
         except PlatformError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"halt {engaged.pk}: {engaged}")
+        if options["cancel_orders"]:
+            clearing.begin(halt_id=engaged.pk, flatten=False, actor=operator_name(), now=timezone.now())
+            follow = f"manage.py flatten {engaged.pk} --orders-only"
+            self.stdout.write(f"open orders are taken back; {follow} shows how far that is")
 
 
 def _scope(options: dict[str, Any]) -> tuple[TradingHalt.Scope, str]:

@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   manage.py resume 12 --reason "strategy fixed"          release one halt
   manage.py resume --all --reason "drill is over"        release every halt
 
+A second person has to have approved it: ask on the Desk, and let another person approve there.
 Orders that were denied meanwhile stay denied and must be sent anew."""
 
 
