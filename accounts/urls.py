@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import address_views, sign_in_views, ticket_views, views
+from accounts import address_views, login_views, sign_in_views, ticket_views, views
 
 urlpatterns = [
     path("api/v1/me", views.PrincipalView.as_view(), name="me"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/v1/accounts/stats", address_views.StatsView.as_view(), name="account-stats"),
     path("api/v1/accounts/<slug:label>/credentials", views.CredentialsView.as_view(), name="account-credentials"),
     path("api/v1/accounts/<slug:label>/state", views.AccountStateView.as_view(), name="account-state"),
+    path("api/v1/accounts/<slug:label>/login", login_views.LoginView.as_view(), name="account-login"),
     path("api/v1/accounts/<slug:label>/probe", views.ProbeView.as_view(), name="account-probe"),
     path("api/v1/accounts/<slug:label>/addresses", address_views.AddressesView.as_view(), name="account-addresses"),
     path("api/v1/accounts/<slug:label>/egress-check", address_views.EgressCheckView.as_view(), name="account-egress"),
