@@ -45,6 +45,8 @@ class TradingDay:
         for name, phase in self.phases.items():
             if phase is not before[name]:
                 self._turn(name, before[name], phase, now)
+        for name in [name for name, phase in self.phases.items() if phase is Phase.COLLECTING]:
+            self._exchange.indicate(name)
         for name in sorted(self.open_exchanges):
             if self._exchange.sessions.past_mis_cutoff(exchange=name, moment=now):
                 self._keep_squared(name, now)

@@ -8,7 +8,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from sandbox.instruments import Instrument
@@ -19,10 +19,15 @@ INDEX_LEVELS = {spec.symbol: spec for spec in INDICES}
 EQUITY_VOLATILITY = 0.28
 
 
-def read_dump(path: Path) -> Universe:
-    """Return the dump's universe; every derivative's name is tied to the spot that drives it."""
+def read_dump(path: Path, *, first_expiry: date | None = None) -> Universe:
+    """Return the dump's universe; every derivative's name is tied to the spot that drives it.
+
+    With `first_expiry` every expiry moves by the same whole weeks, so that none is before it.
+    """
     with path.open(newline="", encoding="utf-8") as handle:
         rows = [_instrument(row) for row in csv.DictReader(handle)]
+    if first_expiry is not None:
+        rows = _rolled(rows, first_expiry)
     known = {(one.exchange, one.tradingsymbol): one for one in rows}
     levels = _levels(rows)
     spots: dict[str, Spot] = {}
@@ -34,6 +39,12 @@ def read_dump(path: Path) -> Universe:
             spots[underlying] = _spot(underlying, level)
         instruments.append(replace(one, underlying=underlying, price=level))
     return Universe(instruments=instruments, spots=spots)
+
+
+def _rolled(rows: list[Instrument], first_expiry: date) -> list[Instrument]:
+    earliest = min((one.expiry for one in rows if one.expiry is not None), default=first_expiry)
+    weeks = max(-((earliest - first_expiry).days // 7), 0)
+    return [one if one.expiry is None else replace(one, expiry=one.expiry + timedelta(weeks=weeks)) for one in rows]
 
 
 def _instrument(row: dict[str, str]) -> Instrument:

@@ -165,6 +165,13 @@ class Exchange:
                 for order in self.matcher.due_stops(row):
                     self._trigger(order)
 
+    def indicate(self, exchange: str) -> None:
+        """Tell the pre-open's indicative prices of an exchange."""
+        rows = set(self.market.indicate(exchange).tolist())
+        for row in rows & self.matcher.books.keys():
+            self.matcher.indicate(row)
+        self.touched |= rows
+
     def open_auction(self, exchange: str) -> None:
         """Match what the pre-open of an exchange has collected."""
         for row in list(self.matcher.books):

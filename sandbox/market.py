@@ -67,6 +67,14 @@ class Market:
         names = np.array([one.exchange == exchange for one in self.universe.instruments])
         self._begin(np.flatnonzero(names).astype(np.int64))
 
+    def indicate(self, exchange: str) -> Ints:
+        """Quote the shares of an exchange in its pre-open: the last price is where it would open; nothing trades."""
+        chosen = [one.exchange == exchange and one.is_equity for one in self.universe.instruments]
+        rows = np.flatnonzero(chosen).astype(np.int64)
+        self._quote(rows)
+        self.last[rows] = self._fair_units(rows)
+        return rows
+
     def _begin(self, rows: Ints) -> None:
         fair = self._fair_units(rows)
         for column in (self.open, self.last, self.high, self.low):

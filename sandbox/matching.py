@@ -48,6 +48,15 @@ class Matcher:
         book.own(order).add(order, price=self.units(order=order, price=order.price))
         self._settle(book)
 
+    def indicate(self, row: int) -> None:
+        """Show the price at which what has been collected would match now, as the last price."""
+        book = self.books[row]
+        book.load(self.market)
+        price = equilibrium(bids=book.bids.offers(), asks=book.asks.offers(), near=int(self.market.last[row]))
+        if price is not None:
+            self.market.last[row] = price
+        self._settle(book)
+
     def auction(self, row: int) -> int | None:
         """Match what was collected against the opening market at one price and return it."""
         book = self.books[row]

@@ -38,6 +38,7 @@ class Options:
     seed: int = 7
     users: int = 3
     instruments: Path | None = None
+    roll_expiries: bool = False
     chain: Path | None = None
     clock: str = "open"
     sessions: str = "always"
@@ -74,6 +75,11 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=7, help="prices and faults are reproducible from it (default %(default)s)")
     add("--users", type=int, default=3, help="how many users, each with his own app (default %(default)s)")
     add("--instruments", type=Path, metavar="CSV", help="start from a real Kite instruments dump")
+    add(
+        "--roll-expiries",
+        action="store_true",
+        help="move an old dump's expiries by whole weeks, the first to today or after",
+    )
     add("--chain", type=Path, metavar="JSON", help="NIFTY options from a real NSE option chain (.json or .json.gz)")
     add("--clock", default="open", help="'open' (09:30 today, default), 'live' (real time) or 2026-11-24T09:30:00, IST")
     add("--sessions", choices=("always", "real"), default="always", help="always open (default), or real hours")

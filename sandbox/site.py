@@ -82,7 +82,10 @@ class Site:
 
     def _universe(self, today: date) -> Universe:
         path, chain = self.options.instruments, self.options.chain
-        base = build_universe(today=today, sessions=self.sessions) if path is None else read_dump(path)
+        if path is None:
+            base = build_universe(today=today, sessions=self.sessions)
+        else:
+            base = read_dump(path, first_expiry=today if self.options.roll_expiries else None)
         return base if chain is None else chain_universe(base, read_chain(chain, today=today))
 
     def _exchange(self, users: list[User]) -> Exchange:

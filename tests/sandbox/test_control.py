@@ -74,7 +74,7 @@ def test_every_scenario_can_be_started(exchange: SandboxServer) -> None:
 
     assert len(names) >= 5
     exchange.control("POST", "/scenarios/lost-answers")
-    wait_for(lambda: {row["kind"] for row in exchange.faults()} == {"lost_answer", "visibility_lag"})
+    wait_for(lambda: {row["kind"] for row in exchange.faults()} == {"lost_answer", "visibility_lag", "update_lost"})
 
 
 def test_unknown_routes_and_methods_answer_in_kites_envelope(exchange: SandboxServer) -> None:

@@ -171,9 +171,10 @@ def test_a_burst_repeats_a_frame(exchange: SandboxServer, kite: KiteConnect) -> 
         assert len({frame(link) for _ in range(30)}) == 1
 
 
-def test_a_late_update_is_overtaken(exchange: SandboxServer, kite: KiteConnect) -> None:
-    exchange.fault("update_late", count=1, seconds=3)
-    with open_socket(exchange.ws_url(0, kite.access_token)) as link:
+def test_a_late_update_is_overtaken(exchange: SandboxServer) -> None:
+    kite = connect(exchange, 2)
+    exchange.fault("update_late", count=1, seconds=3, user=exchange.users[2].user_id)
+    with open_socket(exchange.ws_url(2, kite.access_token)) as link:
         order_id = place(kite, price=below(exchange, "NSE:INFY"))
         wait_status(kite, order_id, "OPEN")
         kite.cancel_order("regular", order_id)

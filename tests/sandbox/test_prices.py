@@ -12,6 +12,7 @@ import requests
 from sandbox.black import black_price, erfc, implied_total_sigma
 from sandbox.chain import calibrate, chain_universe, read_chain
 from sandbox.dump import read_dump
+from sandbox.instruments import dump_csv
 from sandbox.market import Market
 from sandbox.prices import Model
 from sandbox.sessions import Sessions, monthly_expiries, weekly_expiries
@@ -206,3 +207,15 @@ def test_the_exchange_starts_from_its_own_dump(tmp_path: Path) -> None:
     assert market.last_price(universe.by_key[future.key]) == pytest.approx(nifty, rel=0.05)
     with SandboxServer("--instruments", str(path)) as server:
         assert server.state()["instruments"] == len(universe)
+
+
+@pytest.mark.parametrize(("days", "weeks"), [(-5, 0), (0, 0), (1, 1), (7, 1), (40, 6)])
+def test_an_old_dump_can_be_rolled_by_whole_weeks(tmp_path: Path, days: int, weeks: int) -> None:
+    path = tmp_path / "dump.csv"
+    universe = build_universe(today=dt.date(2026, 11, 24), sessions=Sessions())
+    path.write_bytes(dump_csv(universe.instruments))
+    before = [one.expiry for one in universe.instruments if one.expiry is not None]
+
+    rolled = read_dump(path, first_expiry=min(before) + dt.timedelta(days=days)).instruments
+
+    assert [one.expiry for one in rolled if one.expiry] == [day + dt.timedelta(weeks=weeks) for day in before]

@@ -83,6 +83,24 @@ def test_the_pre_open_collects_and_the_match_fills(morning: SandboxServer, trade
     assert morning.book("NSE:INFY")["ohlc"]["open"] > 0
 
 
+def test_the_pre_open_tells_where_it_would_open(morning: SandboxServer, trader: KiteConnect) -> None:
+    morning.step(2)
+    calm = morning.book("NSE:TCS")
+    asks = sum(level["quantity"] for level in calm["depth"]["sell"])
+    eager = place(
+        trader, "NSE:TCS", quantity=min(asks, 2_000), price=on_tick(morning, "NSE:TCS", calm["last_price"] * 1.04)
+    )
+    wait_status(trader, eager, "OPEN")
+
+    morning.step(2)
+
+    pressed = morning.book("NSE:TCS")
+    assert pressed["last_price"] > calm["last_price"]
+    assert pressed["volume"] == calm["volume"]
+    assert order(trader, eager)["filled_quantity"] == 0
+    trader.cancel_order("regular", eager)
+
+
 def test_two_users_meet_at_one_price_in_the_auction(morning: SandboxServer, trader: KiteConnect) -> None:
     other = connect(morning, 1)
     last = morning.book("NSE:SBIN")["last_price"]
