@@ -81,7 +81,7 @@ class FeedGapAdmin(MarketAdmin):
     """Holes in the stream."""
 
     search_fields = ("account_label", "cause")
-    list_display = ("started_at", "ended_at", "account_label", "cause")
+    list_display = ("started_at", "ended_at", "account_label", "cause", "filled_at", "filled_minutes")
     list_filter = ("account_label", "cause")
     date_hierarchy = "started_at"
     ordering = ("-started_at",)

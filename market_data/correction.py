@@ -1,20 +1,19 @@
 """After the close: the broker's minutes over those a recorder built from ticks."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
 import structlog
-from django.db import connection
 
 from accounts.errors import PlatformError
 from kite.errors import KiteError
 from market_data.calendar import EXCHANGES, IST, Calendar
 from market_data.history import Broker, correct
 from market_data.intervals import Stretch
+from market_data.lease import turn
 from market_data.models import Candle, CandleSpan, Instrument
 from market_data.queries import listed
 from market_data.trading_days import read_calendar
@@ -54,7 +53,7 @@ def correct_day(
 
     `seconds` ends the run early; what is left is found by the next. `told` hears how many of how many are done.
     """
-    with _turn() as mine:
+    with turn(LOCK) as mine:
         if not mine:
             return Corrected()
         return _correct(_due(day, now), broker=broker, now=now, seconds=seconds, told=told)
@@ -105,16 +104,3 @@ def _due(day: date, now: datetime) -> list[tuple[Instrument, Stretch]]:
 def _session(calendar: Calendar, exchange: str, day: date) -> Stretch | None:
     sessions = calendar.sessions(exchange=exchange, day=day)
     return Stretch(sessions[0].opens, sessions[-1].closes) if sessions else None
-
-
-@contextmanager
-def _turn() -> Iterator[bool]:
-    """Let one run go at a time, without holding a transaction open for it; locks are shared by a server's databases."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(current_database()))", [LOCK])
-        taken = bool(cursor.fetchone()[0])
-        try:
-            yield taken
-        finally:
-            if taken:
-                cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(current_database()))", [LOCK])

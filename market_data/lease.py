@@ -4,6 +4,8 @@ The server drops the lock the moment a killed owner's connection ends, so a succ
 as the database is down nobody can take the shard, so its owner streams on.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -79,6 +81,19 @@ class FeedLease:
             row.owned_since = now
             row.save(update_fields=["epoch", "owner", "owned_since"])
         return row.epoch
+
+
+@contextmanager
+def turn(key: int) -> Iterator[bool]:
+    """Let one run go at a time, without holding a transaction open for it; locks are shared by a server's databases."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(current_database()))", [key])
+        taken = bool(cursor.fetchone()[0])
+        try:
+            yield taken
+        finally:
+            if taken:
+                cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(current_database()))", [key])
 
 
 def _backend() -> int:

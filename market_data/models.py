@@ -254,9 +254,15 @@ class FeedGap(models.Model):
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     instrument_tokens = models.JSONField(default=list)
+    unfilled_tokens = models.JSONField(null=True, blank=True)
+    filled_at = models.DateTimeField(null=True, blank=True)
+    filled_minutes = models.PositiveIntegerField(default=0)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-started_at"], name="feed_gap_started")]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["-started_at"], name="feed_gap_started"),
+            models.Index(fields=["-started_at"], condition=Q(filled_at__isnull=True), name="feed_gap_unfilled"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.account_label} {self.cause}"

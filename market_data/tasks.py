@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.errors import LoginNeeded
 from accounts.queries import streaming_logins
 from accounts.worker import Worker
-from market_data import catalogue, correction, minutes, partitions, subscriptions, trading_days, windows
+from market_data import backfill, catalogue, correction, minutes, partitions, subscriptions, trading_days, windows
 from market_data.history import Broker
 
 CORRECTION_SECONDS: Final = 60.0
@@ -48,6 +48,14 @@ def correct_candles(self: Task[..., Any], /, **_: object) -> None:
 
 
 @shared_task
+@shared_task(bind=True)
+def backfill_gaps(self: Task[..., Any], /, **_: object) -> None:
+    """Fill some of the holes in the stream, in the minute before the next run."""
+    now = timezone.now()
+    sessions = cast("Worker", self.app).sessions
+    backfill.backfill(broker=Broker(sessions=sessions, now=now), now=now, seconds=BACKFILL_SECONDS)
+
+
 def maintain_partitions(**_: object) -> None:
     """Make the days ahead, drop the old ones, forget wishes nobody renews."""
     now = timezone.now()
