@@ -12,6 +12,7 @@ from market_data import backfill, catalogue, correction, minutes, partitions, su
 from market_data.history import Broker
 
 CORRECTION_SECONDS: Final = 60.0
+BACKFILL_SECONDS: Final = 40.0
 
 
 @shared_task(bind=True)
@@ -47,7 +48,6 @@ def correct_candles(self: Task[..., Any], /, **_: object) -> None:
     )
 
 
-@shared_task
 @shared_task(bind=True)
 def backfill_gaps(self: Task[..., Any], /, **_: object) -> None:
     """Fill some of the holes in the stream, in the minute before the next run."""
@@ -56,6 +56,7 @@ def backfill_gaps(self: Task[..., Any], /, **_: object) -> None:
     backfill.backfill(broker=Broker(sessions=sessions, now=now), now=now, seconds=BACKFILL_SECONDS)
 
 
+@shared_task
 def maintain_partitions(**_: object) -> None:
     """Make the days ahead, drop the old ones, forget wishes nobody renews."""
     now = timezone.now()
