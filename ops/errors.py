@@ -71,3 +71,18 @@ class BackupFailed(PlatformError):
 
     code = "backup_failed"
     status = 500
+
+
+class JobUnknown(PlatformError):
+    """No such job may be started by hand."""
+
+    code = "job_unknown"
+    status = 404
+
+
+class QueueUnreachable(PlatformError):
+    """The queue of the workers does not answer; nothing was put into it."""
+
+    code = "queue_unreachable"
+    status = 503
+    retryable = True

@@ -1,14 +1,28 @@
 """Periodic work of beat: proof of life by queue, and alerts from what is wrong."""
 
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from celery import shared_task
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
+from market_data import tasks as market_tasks
 from market_data.bus import sync_bus
-from ops import alerts, clearing, saying, status
+from ops import alerts, clearing, saying, status, stopping
+from ops.errors import QueueUnreachable
+from orders import tasks as order_tasks
 from orders.clock import DatabaseClock
+
+# What somebody may want before the clock does.
+JOBS: Final[Mapping[str, Any]] = {
+    "instruments": market_tasks.sync_instruments,
+    "calendar": market_tasks.sync_calendar,
+    "candles": market_tasks.correct_candles,
+    "gaps": market_tasks.backfill_gaps,
+    "books": order_tasks.reconcile_books,
+}
 
 
 @shared_task(name="ops.tasks.pulse")
@@ -36,3 +50,17 @@ def clear_halts(self: Any, /, **_: object) -> None:
     """Go on taking orders back and closing positions under halts."""
     for report_id in clearing.due(now=timezone.now()):
         clearing.pursue(report_id=report_id, sessions=self.app.sessions, clock=DatabaseClock())
+
+
+@shared_task(bind=True)
+def stop_accounts(self: Any, /, **_: object) -> None:
+    """Stop accounts that lose too much or are refused too often."""
+    stopping.stop(sessions=self.app.sessions, now=timezone.now())
+
+
+def start(name: str) -> str:
+    """Put a job into its queue now and return the task's id; raises QueueUnreachable."""
+    try:
+        return str(JOBS[name].apply_async(retry=False).id)
+    except (OperationalError, OSError) as error:
+        raise QueueUnreachable("the queue cannot be reached: nothing was started") from error

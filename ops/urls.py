@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ops import panel, probes, views
+from ops import job_views, panel, probes, views
 
 urlpatterns = [
     path("admin/desk/", panel.desk, name="desk"),
@@ -11,6 +11,8 @@ urlpatterns = [
     path("api/v1/halts", views.HaltsView.as_view(), name="halts"),
     path("api/v1/halts/<int:halt_id>/release", views.ReleaseView.as_view(), name="halt-release"),
     path("api/v1/halts/<int:halt_id>/clearing", views.ClearingView.as_view(), name="halt-clearing"),
+    path("api/v1/jobs/<slug:name>", job_views.JobView.as_view(), name="job"),
+    path("api/v1/status", job_views.StatusView.as_view(), name="status"),
     path("healthz", probes.healthz, name="healthz"),
     path("metrics", probes.MetricsView.as_view(), name="metrics"),
     path("readyz", probes.readyz, name="readyz"),
