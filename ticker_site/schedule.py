@@ -39,6 +39,11 @@ BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=30),
         "options": {"expires": 30},
     },
+    "stop accounts": {
+        "task": "ops.tasks.stop_accounts",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
     "sweep webhooks": {
         "task": "webhooks.tasks.sweep",
         "schedule": timedelta(seconds=2),
