@@ -23,6 +23,7 @@ from ops.errors import ClearingForbidden
 from ops.stops import HaltReport
 from orders import intake, reconciliation
 from orders.clock import Clock
+from orders.drafts import Wanted
 from orders.models import Order
 from orders.queries import accounts_to_reconcile, open_cancel, quantity_on_the_way
 from orders.states import AT_BROKER, IN_FLIGHT, WAITING
@@ -148,7 +149,7 @@ def _close(
     if missing <= 0 or waiting:
         return
     for number, quantity in enumerate(_slices(missing, freeze=instrument.freeze_quantity if instrument else None)):
-        wanted = intake.Wanted(
+        wanted = Wanted(
             account=account.label,
             exchange=position.exchange,
             tradingsymbol=position.tradingsymbol,

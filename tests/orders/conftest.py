@@ -18,6 +18,7 @@ from accounts.queries import Principal
 from accounts.sessions import Sessions
 from market_data.models import Instrument
 from orders import execution, intake
+from orders.drafts import Wanted
 from orders.models import Order
 from orders.tags import installation_code
 from tests.factories import BrokerAccountFactory, principal
@@ -55,7 +56,7 @@ class Desk:
         """Return a price so far from the last one, on the tick."""
         return Decimal(str(round(self.last_price * (100 + percent) / 100, 1)))
 
-    def wanted(self, **values: Any) -> intake.Wanted:
+    def wanted(self, **values: Any) -> Wanted:
         """Return a market order to buy one share, changed by `values`."""
         fields: dict[str, Any] = {
             "account": self.account.label,
@@ -67,7 +68,7 @@ class Desk:
             "quantity": 1,
             "allow_duplicate": True,
         }
-        return intake.Wanted(**{**fields, **values})
+        return Wanted(**{**fields, **values})
 
     def place(self, key: str = "", **values: Any) -> Order:
         """Take an order in."""

@@ -16,6 +16,7 @@ from accounts.queries import login_for
 from kite.errors import KiteError
 from orders import execution, reconciliation
 from orders.models import Order, OrderBudget
+from orders.parameters import request_of
 from orders.states import FINAL, LIVE, State
 from orders.tags import ForeignTag, decode
 from tests.orders.clocks import MovedClock
@@ -157,7 +158,7 @@ def test_the_harness_would_see_an_order_sent_twice(fresh_desk: Desk, numbers: Nu
     client = fresh_desk.sessions.client(login_for(account_id=order.account_id, now=fresh_desk.clock.now()))
 
     for _ in range(2):
-        client.place_order(execution.request_of(claimed.order))
+        client.place_order(request_of(claimed.order))
 
     assert wrongs_of(fresh_desk, order)["duplicate"] == 1
     numbers.add("planted bugs")

@@ -123,7 +123,7 @@ def test_derivatives_count_for_their_underlying(desk: Desk) -> None:
 
 @pytest.mark.parametrize("scope", ["account", "strategy", "symbol"])
 def test_a_bound_holds_for_its_scope(desk: Desk, scope: str) -> None:
-    named = {
+    named: dict[str, dict[str, Any]] = {
         "account": {"account": desk.account},
         "strategy": {"strategy": "carry"},
         "symbol": {"exchange": "NSE", "tradingsymbol": "INFY"},

@@ -51,7 +51,7 @@ def row_of(desk: Desk, order: Order) -> dict[str, Any]:
     ],
 )
 def test_the_exchange_takes_what_was_meant(desk: Desk, values: dict[str, Any], shown: dict[str, Any]) -> None:
-    price = {"price": desk.price(-2)} if values["order_type"] == "LIMIT" else {}
+    price: dict[str, Any] = {"price": desk.price(-2)} if values["order_type"] == "LIMIT" else {}
 
     order = desk.place(**values, **price)
     desk.submit(order)
@@ -102,7 +102,7 @@ def test_an_iceberg_shows_one_leg_after_another_and_their_sum(fresh_desk: Desk) 
         order_type="LIMIT", price=desk.price(2), variety="iceberg", quantity=9, iceberg_legs=3, iceberg_quantity=3
     )
     desk.submit(order)
-    group = OrderGroup.objects.get(pk=order.group_id)
+    group = OrderGroup.objects.get()
 
     for _ in range(40):
         desk.sandbox.step(5)
@@ -139,7 +139,7 @@ def test_the_legs_the_broker_makes_are_counted_once(fresh_desk: Desk) -> None:
     assert child.notional == 0
     assert child.parent_order_id == order.broker_order_id
     order.refresh_from_db()
-    assert order.notional == order.price * 6
+    assert order.notional == (order.price or 0) * 6
 
 
 def cover(desk: Desk, **values: Any) -> Order:

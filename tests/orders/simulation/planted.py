@@ -15,6 +15,7 @@ from kite.errors import KiteError
 from kite.types import Login, OrderRequest, OrderRow, TradeRow
 from orders import execution, reconciliation
 from orders.models import Order
+from orders.parameters import request_of
 from orders.states import State
 from tests.factories import BrokerAccountFactory
 from tests.orders.factories import trade_row
@@ -148,7 +149,7 @@ def submit_and_write_afterwards(*, order_id: UUID, sessions: Any, clock: Any) ->
     claimed = execution.claim(order_id=order_id, clock=clock)
     if not isinstance(claimed, execution.Claim):
         return None
-    sessions.client(login).place_order(execution.request_of(claimed.order))
+    sessions.client(login).place_order(request_of(claimed.order))
     return None
 
 
