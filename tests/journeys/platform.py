@@ -144,6 +144,26 @@ class Platform:
             timeout=60,
         )
 
+    def new_key(self, *scopes: str) -> str:
+        """Issue the administrator a key that may do more than the printed one, as an operator does."""
+        words = [word for scope in scopes for word in ("--scope", scope)]
+        user = re.search(r"^  Sign in\s+(\S+) /", self.screen, re.MULTILINE).group(1)  # type: ignore[union-attr]
+        done = subprocess.run(
+            [sys.executable, "manage.py", "create_api_key", user, "journey", *words, "--every-account"],
+            cwd=ROOT,
+            env={**own_environment(), "TICKER_DATA_DIR": str(self.folder)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout.strip()
+
+    def sandbox_users(self) -> list[dict[str, str]]:
+        """Return the users of the exchange and what they sign in with."""
+        users: list[dict[str, str]] = json.loads((self.folder / "sandbox" / "credentials.json").read_text())["users"]
+        return users
+
     def stop(self) -> int:
         """Press Ctrl-C and return the exit code."""
         if self.process.poll() is None:

@@ -49,6 +49,10 @@ class Loop:
     def start(self, work: Coroutine[Any, Any, Any]) -> "Any":
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def call(self, act: Callable[[], object]) -> None:
+        """Do something in the loop's own thread, soon."""
+        self._loop.call_soon_threadsafe(act)
+
     async def finish_threads(self) -> None:
         """Wait for what runs in the loop's threads."""
         await self._loop.shutdown_default_executor()
