@@ -292,7 +292,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": ["'self'", "data:"],
         "connect-src": ["'self'"],
         "frame-ancestors": ["'none'"],
-        "base-uri": ["'self'"],
+        "base-uri": ["'none'"],
         "form-action": ["'self'", KITE_LOGIN_URL.partition("/connect")[0]],
         "object-src": ["'none'"],
     },
