@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from typing import Final, TypeVar
 
@@ -21,8 +22,10 @@ from market_data.feed_outbox import Outbox
 from market_data.ingest import Flushed, Ingest
 from market_data.ledger import Ledger, LedgerUnreachable
 from market_data.plan import Plan, Seat
+from market_data.pressure import Gauge, protected
 from market_data.sharding import CONNECTIONS, PER_CONNECTION
 from market_data.spool import Spool
+from market_data.table import Tokens
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +69,9 @@ class Feed:
         self._wake = asyncio.Event()
         self._outbox = Outbox(bus=bus, spool=spool)
         self._gaps = Gaps()
+        self._gauge = Gauge()
+        self._reading = self._gauge.read(pending=0, now=time.time())
+        self._protected: Tokens = np.zeros(0, np.uint32)
         self._published_at = 0.0
 
     async def run(self) -> None:
@@ -268,7 +274,8 @@ class Feed:
         while True:
             began = time.monotonic()
             now = time.time()
-            flushed = self._ingest.flush(published_at=now)
+            only = None if self._gauge.is_whole() else self._protected
+            flushed = self._ingest.flush(published_at=now, only=only)
             if flushed is not None:
                 await self._publish(flushed, now)
             elif now - self._published_at >= REPORT_SECONDS:
@@ -280,10 +287,13 @@ class Feed:
 
     async def _publish(self, flushed: Flushed, now: float) -> None:
         self._published_at = now
-        await self._outbox.publish(flushed)
+        began = time.monotonic()
+        taken = await self._outbox.publish(flushed)
         done = time.time()
-        for source, received_at, packets in flushed.arrivals:
-            self._paces[source].note(received_at=received_at, published_at=done, packets=packets)
+        packets = len(flushed.raw.rows)
+        self._gauge.note(at=done, received=packets, published=packets if taken else 0, seconds=time.monotonic() - began)
+        for source, received_at, count in flushed.arrivals:
+            self._paces[source].note(received_at=received_at, published_at=done, packets=count)
 
     async def _snapshot_for_ever(self) -> None:
         while True:
@@ -303,6 +313,7 @@ class Feed:
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             now = time.time()
+            self._judge_pressure(now)
             standing = [line for lines in self._lines.values() for line in lines if line.is_streaming()]
             try:
                 await self._gaps.settle(
@@ -315,6 +326,14 @@ class Feed:
                 await self._bus.put_health(name=f"feed:{self._shard}", report=self._report(now))
             except (FeedDown, LedgerUnreachable) as error:
                 log.warning("market_data.feed.untold", reason=str(error))
+
+    def _judge_pressure(self, now: float) -> None:
+        wanted = np.array(sorted(self._wanted_here()), np.uint32)
+        indices = np.array(sorted({index for index, _ in self._plan.options.values()}), np.uint32)
+        self._protected = protected(tokens=wanted, options=self._plan.options, spots=self._ingest.last_prices(indices))
+        before, self._reading = self._reading, self._gauge.read(pending=self._outbox.backlog, now=now)
+        if before.level != self._reading.level:
+            log.warning("market_data.feed.pressure", shard=self._shard, level=self._reading.level.name.lower())
 
     def _report(self, now: float) -> dict[str, object]:
         return {
@@ -329,6 +348,7 @@ class Feed:
             "backlog_bytes": self._outbox.backlog_bytes,
             "lost_batches": self._outbox.lost,
             "counts": dict(self._ingest.counts),
+            "pressure": {**asdict(self._reading), "protected": len(self._protected)},
             "accounts": [self._report_account(key, lines, now) for key, lines in self._lines.items()],
         }
 

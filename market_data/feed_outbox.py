@@ -52,14 +52,15 @@ class Outbox:
         """Let the next call raise an error that was seen where nobody could."""
         self._failure = error
 
-    async def publish(self, flushed: Flushed) -> None:
-        """Publish, or keep what the recorder needs; raises ShardTaken for a deposed owner."""
+    async def publish(self, flushed: Flushed) -> bool:
+        """Publish, or keep what the recorder needs; say whether the bus took it. Raises ShardTaken when deposed."""
         self._raise()
         await self._catch_up(flushed.batch)
         behind = self.backlog > 0
-        if await self._send(flushed.batch, None if behind else flushed.raw) and not behind:
-            return
-        await self._keep(flushed.raw)
+        taken = await self._send(flushed.batch, None if behind else flushed.raw)
+        if behind or not taken:
+            await self._keep(flushed.raw)
+        return taken
 
     async def beat(self, heartbeat: Batch) -> None:
         """Publish a heartbeat and what still waits; raises ShardTaken for a deposed owner."""

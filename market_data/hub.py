@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from market_data.frames import text
 from market_data.freshness import Freshness
 from market_data.hub_clients import Client, Cohort, Lane, Message, Resumed, Roster, ShardView
 from market_data.hub_watch import ReadCalendar, Watch, ordinary_week
+from market_data.pressure import hub_level
 from market_data.table import Slots
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,12 @@ class Hub:
         self._reloaded_at = 0.0
         self.loaded = asyncio.Event()
         self.counts: Counter[str] = Counter()
+        self._minute: deque[tuple[int, int]] = deque()
+
+    @property
+    def bus(self) -> AsyncBus:
+        """Return what the hub listens to."""
+        return self._bus
 
     def start(self) -> None:
         """Begin to listen, once."""
@@ -362,11 +369,21 @@ class Hub:
             client.close_code = CLOSE_SLOW
             client.task.cancel()
 
+    def _since(self, seconds: int) -> tuple[int, int]:
+        """Return how many frames were sent and how many left out in the last seconds; called once a second."""
+        now = (self.counts["frames"], self.counts["conflated"])
+        self._minute.append(now)
+        while len(self._minute) > seconds:
+            self._minute.popleft()
+        return now[0] - self._minute[0][0], now[1] - self._minute[0][1]
+
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
+            sent, skipped = self._since(60)
             report = {
                 "at": time.time(),
+                "pressure": {"level": hub_level(sent=sent, skipped=skipped), "sent": sent, "skipped": skipped},
                 "clients": len(self._clients),
                 "cohorts": len(self._roster),
                 "instruments": sum(view.table.size for view in self._views.values()),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from kite.wire import TICK, Rows, decode
 from market_data.batches import Batch, BatchKind
-from market_data.table import LastValues, Tokens, join, take
+from market_data.table import LastValues, Slots, Tokens, join, take
 
 # So many frames of full packets still fit the processor's cache when they are decoded.
 DECODED_AT_ONCE: Final = 32
@@ -36,6 +36,7 @@ class Ingest:
         self._frames: list[bytes] = []
         self._decoded: list[Rows] = []
         self._arrivals: list[tuple[str, float, int]] = []
+        self._withheld: Slots = np.zeros(0, np.intp)
         if inherited is not None and len(inherited):
             self._table.put(inherited, 1)
             self.sequence = 1
@@ -47,17 +48,21 @@ class Ingest:
         if len(self._frames) == DECODED_AT_ONCE:
             self._decode_kept()
 
-    def flush(self, *, published_at: float) -> Flushed | None:
-        """Return what came since the last flush, None where nothing did."""
-        if not self._arrivals:
+    def flush(self, *, published_at: float, only: Tokens | None = None) -> Flushed | None:
+        """Return what came since the last flush, None where nothing did.
+
+        With `only`, the hubs get these instruments alone; the others' last values go out with the next whole flush.
+        """
+        owing = only is None and len(self._withheld) > 0
+        if not self._arrivals and not owing:
             return None
         self._decode_kept()
-        arrivals, rows = self._arrivals, join(self._decoded)
+        arrivals, rows = self._arrivals, join(self._decoded) if self._decoded else np.zeros(0, TICK)
         self._arrivals, self._decoded = [], []
-        if not len(rows):
+        if not len(rows) and not owing:
             return None
         self.sequence += 1
-        changed = self._table.put(rows, self.sequence)
+        changed = self._chosen(self._table.put(rows, self.sequence), only)
         batch = self._batch(BatchKind.DELTA, take(self._table.rows, changed), published_at)
         return Flushed(batch=batch, raw=self._batch(BatchKind.RAW, rows, published_at), arrivals=arrivals)
 
@@ -73,6 +78,27 @@ class Ingest:
         """Forget the values of instruments that nobody wants here any more."""
         held = self._table.held()["instrument_token"]
         self._table.drop(held[~np.isin(held, tokens)])
+
+    def last_prices(self, tokens: Tokens) -> dict[int, float]:
+        """Return the last price in rupees of each of these instruments that has one."""
+        held = self._table.held()
+        mine = held[np.isin(held["instrument_token"], tokens)]
+        return dict(zip(mine["instrument_token"].tolist(), mine["last_price"].tolist(), strict=True))
+
+    def _chosen(self, changed: Slots, only: Tokens | None) -> Slots:
+        """A value that changes while it is withheld is lost to the hubs: it is counted, the recorder has it."""
+        if only is None and not len(self._withheld):
+            return changed
+        again = np.isin(changed, self._withheld)
+        if only is None:
+            chosen, self._withheld = np.union1d(changed, self._withheld), np.zeros(0, np.intp)
+        else:
+            now = np.isin(self._table.rows["instrument_token"][changed], only)
+            chosen = changed[now]
+            self._withheld = np.union1d(self._withheld, changed[~now]).astype(np.intp)
+            self.counts["withheld"] += int((~now).sum())
+        self.counts["conflated"] += int(again.sum())
+        return chosen
 
     def _decode_kept(self) -> None:
         if not self._frames:

@@ -9,7 +9,7 @@ from django.db import connection
 from accounts.models import BrokerAccount
 from accounts.queries import streaming_logins
 from kite.types import Login
-from market_data.queries import desired_modes
+from market_data.queries import desired_modes, strikes_of
 from market_data.sharding import PER_ACCOUNT, Lines, assign, shard_of
 
 FINGERPRINT = """
@@ -30,12 +30,16 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole of a shard; `accounts` and `wanted` count over all shards, `unplaced` found no room anywhere."""
+    """The whole of a shard; `accounts` and `wanted` count over all shards, `unplaced` found no room anywhere.
+
+    `options` gives each wanted option's (index token, strike).
+    """
 
     seats: Mapping[str, Seat] = field(default_factory=dict)
     accounts: int = 0
     wanted: int = 0
     unplaced: tuple[int, ...] = ()
+    options: Mapping[int, tuple[int, float]] = field(default_factory=dict)
 
     def can_spare_an_account(self) -> bool:
         """Say whether the other accounts have room for everything."""
@@ -74,7 +78,13 @@ class Planner:
             login.account_id: Seat(login, labels[login.account_id], assignment.lines[login.account_id])
             for login in mine
         }
-        return Plan(seats=seats, accounts=len(logins), wanted=len(wanted), unplaced=assignment.unplaced)
+        return Plan(
+            seats=seats,
+            accounts=len(logins),
+            wanted=len(wanted),
+            unplaced=assignment.unplaced,
+            options=strikes_of(wanted),
+        )
 
 
 def _fingerprint(now: datetime) -> tuple[object, ...]:

@@ -102,6 +102,18 @@ def desired_modes(*, now: datetime, without: str = "") -> dict[int, Mode]:
     return desired
 
 
+def strikes_of(tokens: Iterable[int]) -> dict[int, tuple[int, float]]:
+    """Return (token of the index that prices it, strike in rupees) of each option among the tokens."""
+    symbols = {symbol: name for name, (_, symbol) in INDICES.items()}
+    rows = (
+        listed().filter(segment="INDICES", tradingsymbol__in=symbols).values_list("tradingsymbol", "instrument_token")
+    )
+    index = {symbols[symbol]: token for symbol, token in rows}
+    options = listed().filter(instrument_token__in=list(tokens), instrument_type__in=["CE", "PE"], name__in=index)
+    found = options.values_list("instrument_token", "name", "strike")
+    return {token: (index[name], float(strike)) for token, name, strike in found}
+
+
 def living_wishes(*, now: datetime) -> QuerySet[Subscription]:
     """Return the wishes that have not expired."""
     return Subscription.objects.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))

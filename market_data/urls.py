@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from market_data.pressure_views import PressureView
 from market_data.subscription_views import ListListView, ListView, SubscriptionListView, WindowListView, WindowView
 from market_data.views import CandleListView, InstrumentListView, InstrumentView, QuoteListView
 
@@ -14,5 +15,6 @@ urlpatterns = [
     path("windows", WindowListView.as_view(), name="windows"),
     path("windows/<str:underlying>", WindowView.as_view(), name="window"),
     path("quotes", QuoteListView.as_view(), name="quotes"),
+    path("backpressure", PressureView.as_view(), name="backpressure"),
     path("candles", CandleListView.as_view(), name="candles"),
 ]

@@ -1,6 +1,6 @@
 """The state of the floor in Prometheus's text format; every sample is something that was measured."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
@@ -16,7 +16,17 @@ COUNTED: Mapping[str, str] = {
     "packets": "Packets decoded since the feed started",
     "skipped": "Packets of unknown length since the feed started",
     "truncated": "Frames cut short since the feed started",
+    "withheld": "Values held back from the hubs under pressure since the feed started",
+    "conflated": "Values replaced by newer ones while held back since the feed started",
 }
+HUB_COUNTED: Mapping[str, str] = {
+    "frames": "Data frames sent since the web process started",
+    "conflated": "Frames left out because a client could not take them since the web process started",
+    "slow_closed": "Clients closed because they took nothing for 30 s since the web process started",
+    "gaps": "Holes in a shard's sequence, mended, since the web process started",
+    "quotes_stale": "Quotes that became stale since the web process started",
+}
+PRESSURE = "0 healthy, 1 warning, 2 critical, 3 overload"
 Labels = Mapping[str, str]
 
 
@@ -119,6 +129,27 @@ def _counters(pulse: Pulse) -> Iterator[Metric]:
         yield Metric(name=f"ticker_feed_{name}_total", kind="counter", text=text, samples=samples)
     lost = tuple((labels, number(report, "lost_batches") or 0.0) for labels, report in reports)
     yield Metric("ticker_feed_batches_lost_total", "counter", "Batches that could not be published", lost)
+    waiting = tuple((labels, number(report, "backlog_bytes") or 0.0) for labels, report in reports)
+    yield Metric("ticker_feed_spool_bytes", "gauge", "Disk taken by batches that wait for Redis", waiting)
+    yield Metric("ticker_feed_pressure_level", "gauge", PRESSURE, tuple(_levels(reports)))
+    hubs = [
+        ({"process": name.removeprefix("hub:")}, report)
+        for name, report in sorted(pulse.reports.items())
+        if name.startswith("hub:")
+    ]
+    yield Metric("ticker_hub_pressure_level", "gauge", PRESSURE, tuple(_levels(hubs)))
+    for name, text in HUB_COUNTED.items():
+        samples = tuple(
+            (labels, number(cast("Report", report.get("counts") or {}), name) or 0.0) for labels, report in hubs
+        )
+        yield Metric(name=f"ticker_hub_{name}_total", kind="counter", text=text, samples=samples)
+
+
+def _levels(reports: Iterable[tuple[Labels, Report]]) -> Iterator[tuple[Labels, float]]:
+    for labels, report in reports:
+        level = number(cast("Report", report.get("pressure") or {}), "level")
+        if level is not None:
+            yield labels, level
 
 
 def _machinery(state: State, pulse: Pulse) -> Iterator[Metric]:
