@@ -65,7 +65,8 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("Readings", "menu_book", "admin:portfolio_reading_changelist"),
     ),
     "Greeks": (
-        ("Live chains", "functions", "admin:greeks_chainsetting_changelist"),
+        ("Option chains", "stacked_line_chart", "chains-page"),
+        ("Chain settings", "functions", "admin:greeks_chainsetting_changelist"),
         ("Rates", "percent", "admin:greeks_ratesetting_changelist"),
         ("Dividends", "payments", "admin:greeks_dividendsetting_changelist"),
     ),

@@ -9,6 +9,7 @@ from ticker_site.api_docs import DocsView, SchemaView
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="desk")),
     path("", include("ops.urls")),
+    path("", include("greeks.page_urls")),
     path("", include("accounts.urls")),
     path("api/v1/", include("market_data.urls")),
     path("api/v1/", include("orders.urls")),
