@@ -152,6 +152,18 @@ class Breaker:
         self._mine()[name] = token if state is State.PROBE else ""
         return state
 
+    def is_open(self, *, account_id: str, call_class: CallClass) -> bool:
+        """Say whether callers are held back or only probe; takes no turn."""
+        try:
+            return bool(
+                self._scripts.run(
+                    "return redis.call('EXISTS', KEYS[1])", keys=_keys((account_id, call_class))[:1], args=[]
+                )
+            )
+        except Resting:
+            with self._lock:
+                return self._of((account_id, call_class)).is_open
+
     def leave(self, *, account_id: str, call_class: CallClass, error: KiteError | None) -> None:
         """Take in how the call that was let in ended."""
         name = (account_id, call_class)

@@ -1,6 +1,8 @@
 """From a frozen login to a client, once per process."""
 
 import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
@@ -8,23 +10,39 @@ from django.conf import settings
 from accounts.breaker import GOOD_PROBES, Breaker, State
 from accounts.budget import CallBudget
 from accounts.errors import BrokerRests, BudgetSpent
-from accounts.shared import SharedScripts
+from accounts.shared import Resting, SharedScripts
+from kite.answers import Ltp, OhlcQuote, Quote
 from kite.errors import Evidence, KiteError, Unavailable
 from kite.limits import CallClass
 from kite.rest import Rest, observed_address
-from kite.types import Login
+from kite.types import Candle, Login
 
 PROBE_AGAIN_SECONDS: Final = 1.0
+TURN: Final = "return redis.call('INCR', KEYS[1])"
+REST: Final = "return redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) and 1 or 0"
+RESTS: Final = "return redis.call('EXISTS', KEYS[1])"
 NOBODY_ASKED: Final = Evidence(method="", path="")
+
+
+@dataclass(frozen=True, slots=True)
+class DataClient:
+    """The data endpoints of one login, and nothing else."""
+
+    quote: Callable[[Iterable[str]], dict[str, Quote]]
+    ohlc: Callable[[Iterable[str]], dict[str, OhlcQuote]]
+    ltp: Callable[[Iterable[str]], dict[str, Ltp]]
+    historical: Callable[..., list[Candle]]
+    instruments: Callable[..., bytes]
 
 
 class Sessions:
     """The REST clients of one process; a new login value replaces the account's client."""
 
     def __init__(self, *, budget: CallBudget | None = None, breaker: Breaker | None = None) -> None:
-        scripts = SharedScripts(url=settings.REDIS_URL)
-        self._budget = budget or CallBudget(scripts=scripts)
-        self._breaker = breaker or Breaker(scripts=scripts)
+        self._scripts = SharedScripts(url=settings.REDIS_URL)
+        self._budget = budget or CallBudget(scripts=self._scripts)
+        self._breaker = breaker or Breaker(scripts=self._scripts)
+        self._turn = 0
         self._lock = threading.Lock()
         self._clients: dict[str, tuple[Login, Rest]] = {}
 
@@ -43,6 +61,37 @@ class Sessions:
             if held is None or held[0].version <= login.version:
                 self._clients[login.account_id] = (login, client)
             return client
+
+    def data_client(self, login: Login) -> DataClient:
+        """Return the part of the login's client that moves nothing."""
+        client = self.client(login)
+        return DataClient(client.quote, client.ohlc, client.ltp, client.historical, client.instruments)
+
+    def next_turn(self, call_class: CallClass) -> int:
+        """Return a number that grows with every read of all processes."""
+        try:
+            return int(self._scripts.run(TURN, keys=[f"reads:turn:{call_class}"], args=[]))
+        except Resting:
+            self._turn += 1
+            return self._turn
+
+    def rest_reads(self, login: Login, call_class: CallClass, *, seconds: float) -> bool:
+        """Leave the account's reads alone for a while and say whether it was not left alone before."""
+        try:
+            key = f"reads:rest:{login.account_id}:{call_class}"
+            return bool(self._scripts.run(REST, keys=[key], args=[int(seconds * 1000)]))
+        except Resting:
+            return True
+
+    def reads_rest(self, login: Login, call_class: CallClass) -> bool:
+        """Say whether the account's reads are left alone, or nobody asks the broker on its behalf."""
+        try:
+            key = f"reads:rest:{login.account_id}:{call_class}"
+            if self._scripts.run(RESTS, keys=[key], args=[]):
+                return True
+        except Resting:
+            return False
+        return self._breaker.is_open(account_id=login.account_id, call_class=call_class)
 
     def seconds_until_orders(self, login: Login) -> float | None:
         """Return None where an order may leave, else the seconds after which to ask again.

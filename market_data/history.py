@@ -9,10 +9,11 @@ from typing import Final
 import orjson
 import structlog
 
-from accounts.errors import LoginNeeded, PlatformError
-from accounts.queries import streaming_logins
+from accounts.errors import PlatformError
+from accounts.reading import Reads
 from accounts.sessions import Sessions
 from kite.errors import KiteError
+from kite.limits import CallClass
 from kite.types import Candle as BrokerCandle
 from market_data import minutes
 from market_data.bus import NamedBlob, sync_bus
@@ -49,21 +50,20 @@ class Answer:
 
 
 class Broker:
-    """The broker's candles through any account that is logged in; an instrument keeps to its account."""
+    """The broker's candles through whichever account has room."""
 
     def __init__(self, *, sessions: Sessions, now: datetime) -> None:
-        self._sessions = sessions
-        self._logins = streaming_logins(now=now)
+        self._reads = Reads(sessions=sessions, now=now)
 
     def candles(
         self, *, instrument: Instrument, interval: str, stretch: Stretch, continuous: bool = False
     ) -> list[BrokerCandle]:
         """Return the candles that start in the stretch."""
-        if not self._logins:
-            raise LoginNeeded("no account is logged in: the broker cannot be asked for candles")
-        login = self._logins[instrument.instrument_token % len(self._logins)]
-        found = self._sessions.client(login).historical(
-            instrument.instrument_token, interval, stretch.start, stretch.end, oi=True, continuous=continuous
+        found = self._reads.ask(
+            CallClass.HISTORICAL,
+            lambda client: client.historical(
+                instrument.instrument_token, interval, stretch.start, stretch.end, oi=True, continuous=continuous
+            ),
         )
         return [one for one in found if stretch.start <= one.start_at < stretch.end]
 

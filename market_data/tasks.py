@@ -5,9 +5,9 @@ from typing import Any, Final, cast
 from celery import Task, shared_task
 from django.utils import timezone
 
-from accounts.errors import LoginNeeded
-from accounts.queries import streaming_logins
+from accounts.reading import Reads
 from accounts.worker import Worker
+from kite.limits import CallClass
 from market_data import backfill, catalogue, correction, minutes, partitions, subscriptions, trading_days, windows
 from market_data.history import Broker
 
@@ -19,11 +19,8 @@ BACKFILL_SECONDS: Final = 40.0
 def sync_instruments(self: Task[..., Any], /, **_: object) -> None:
     """Load today's instruments through any account that is logged in."""
     now = timezone.now()
-    logins = streaming_logins(now=now)
-    if not logins:
-        raise LoginNeeded("no account is logged in: the instruments stay as they were")
-    sessions = cast("Worker", self.app).sessions
-    catalogue.sync(dump=sessions.client(logins[0]).instruments(), now=now)
+    reads = Reads(sessions=cast("Worker", self.app).sessions, now=now)
+    catalogue.sync(dump=reads.ask(CallClass.OTHER, lambda client: client.instruments()), now=now)
 
 
 @shared_task
