@@ -50,7 +50,7 @@ class Reads:
             except (Throttled, Unavailable, SessionExpired) as error:
                 self._pass_on(login, call_class, error)
                 failure = error
-        raise failure or LoginNeeded("no account that streams data is logged in: nobody can be asked")
+        raise failure or LoginNeeded("no account is logged in that streams data: nobody can be asked")
 
     def order(self, call_class: CallClass) -> Sequence[Login]:
         """Return the logins in the order they are asked: by the wait for a slot, then by whose turn it is."""
