@@ -67,6 +67,14 @@ def _of_account(row: AccountRow, *, now: datetime, urgent: bool) -> Iterator[Fin
     if row.state == "degraded":
         mend = f"{row.state_reason}. It is tried again by itself."
         yield _about(row, code="account_degraded", text=f"{row.label} is degraded.", mend=mend, verb="restore")
+    if row.egress_fault:
+        yield _about(
+            row,
+            code="egress_mismatch",
+            severity=RED,
+            text=f"The orders of {row.label} are refused: {row.egress_fault}.",
+            mend="Mend the route or register the address. It is looked at again every minute.",
+        )
     if row.orders.unknown:
         yield Finding(
             code="orders_unknown",

@@ -46,6 +46,7 @@ def read(
             verbs=verbs_of(account=account, halted=account.label in over),
             login_url=reverse("kite-login", args=[account.label]),
             rotate_url=rotate_url(account),
+            egress_fault=account.egress_fault,
         )
         for account in accounts
     }

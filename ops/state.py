@@ -112,6 +112,7 @@ class AccountRow:
     verbs: tuple[str, ...]
     login_url: str
     rotate_url: str
+    egress_fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,7 @@ def test_a_sound_state_has_no_finding() -> None:
         (replace(with_row(token=DEAD), market=CLOSED), ("amber", "token_dead")),
         (with_row(token=replace(DEAD, version=None)), ("amber", "credential_missing")),
         (with_row(token=replace(ROW.token, expires_at=NOW + timedelta(minutes=5))), ("amber", "token_ends")),
+        (with_row(egress_fault="orders leave from 127.0.0.1"), ("red", "egress_mismatch")),
         (with_row(state="cordoned", state_reason="drill"), ("amber", "account_failed_over")),
         (with_row(state="degraded", state_reason="slow"), ("amber", "account_degraded")),
         (with_row(orders=AccountOrders(unknown=2)), ("red", "orders_unknown")),
