@@ -2,18 +2,24 @@
 
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminTextInputWidget
 
+from accounts.admin.deeds import ByTwoForm, Deed, ReasonForm, ScopedAdmin
 from accounts.errors import PlatformError
 from accounts.models import User
 from accounts.queries import Principal, principal_of
-from orders import intake, tasks
+from orders import by_hand, tasks
 from orders.limit_admin import RiskLimitAdmin
 from orders.models import Order, OrderBudget, OrderCommand, OrderEvent, RiskLimit, Trade
 from orders.states import State
@@ -36,6 +42,19 @@ def _principal(request: HttpRequest) -> Principal:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return principal_of(request.user)
+
+
+class ResolveForm(ByTwoForm):
+    """How an order in doubt ended."""
+
+    broker_order_id = forms.CharField(
+        required=False,
+        max_length=40,
+        label="Id at the broker",
+        help_text="Empty: it was never placed.",
+        widget=UnfoldAdminTextInputWidget(),
+    )
+    field_order = ("broker_order_id", "reason", "ask")
 
 
 class ReadOnly:
@@ -96,7 +115,7 @@ class CommandInline(ReadOnly, TabularInline):
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnly, ModelAdmin):
+class OrderAdmin(ReadOnly, ScopedAdmin):
     """Orders, newest first."""
 
     date_hierarchy = "created_at"
@@ -120,6 +139,7 @@ class OrderAdmin(ReadOnly, ModelAdmin):
     show_full_result_count = False
     inlines = (EventInline, TradeInline, CommandInline)
     actions: ClassVar[list[str]] = ["cancel_orders", "reread_books", "look_for_orders_in_doubt"]
+    actions_detail = ("resolve_by_hand",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         """Return the orders of the accounts the caller may see."""
@@ -147,19 +167,58 @@ class OrderAdmin(ReadOnly, ModelAdmin):
         return order.state
 
     @action(description="Cancel", permissions=["trade"])
-    def cancel_orders(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
-        """Ask for the end of each chosen order; orders past changing are named."""
+    def cancel_orders(self, request: HttpRequest, orders: QuerySet[Order]) -> HttpResponse | None:
+        """Ask why, then ask for the end of each chosen order; orders past changing are named."""
+        form = ReasonForm(request.POST if "reason" in request.POST else None)
+        if not form.is_valid():
+            return self._ask_why(request, orders, form)
         asked = 0
         for order in orders:
             try:
-                intake.cancel(
-                    principal=_principal(request), order_id=order.pk, idempotency_key=None, now=timezone.now()
+                by_hand.cancel(
+                    order_id=order.pk,
+                    principal=_principal(request),
+                    reason=form.cleaned_data["reason"],
+                    now=timezone.now(),
                 )
             except PlatformError as error:
                 messages.warning(request, f"{order}: {error}")
                 continue
             asked += 1
         messages.success(request, f"{asked} cancellations are on their way.")
+        return None
+
+    def _ask_why(self, request: HttpRequest, orders: QuerySet[Order], form: ReasonForm) -> HttpResponse:
+        accounts = len(set(orders.values_list("account_id", flat=True)))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Cancel {len(orders)} orders",
+            "explanation": "Cancels always leave, halted or not. What is on its way to the exchange may still trade.",
+            "touches": [{"count": len(orders), "what": f"orders in {accounts} accounts are asked to end"}],
+            "hidden": [("action", "cancel_orders"), *((ACTION_CHECKBOX_NAME, str(order.pk)) for order in orders)],
+            "form": form,
+            "variant": "danger",
+            "back": reverse("admin:orders_order_changelist"),
+        }
+        return TemplateResponse(request, "accounts/deed.html", context)
+
+    @action(description="Resolve by hand", icon="help_center", url_path="resolve", permissions=["operate"])
+    def resolve_by_hand(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say how an order in doubt ended, as two people agree."""
+        by = _principal(request)
+        deed = Deed(
+            title="Resolve by hand",
+            explanation="Only when the order book cannot decide and somebody has asked the broker. With an id the "
+            "order is at the broker under it; without one it was never placed, and may be sent anew.",
+            done="{} is resolved.",
+            act=lambda row, *, actor, **values: by_hand.resolve(order_id=row.pk, principal=by, **values),
+            ask=lambda row, **values: by_hand.ask_to_resolve(order_id=row.pk, **values),
+            form=ResolveForm,
+            variant="danger",
+            stepped_up=True,
+        )
+        return self.perform(request, object_id, deed)
 
     @action(description="Read the accounts' books again", permissions=["trade"])
     def reread_books(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
@@ -198,8 +257,10 @@ class TradeAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(OrderBudget)
-class OrderBudgetAdmin(ReadOnly, ModelAdmin):
+class OrderBudgetAdmin(ReadOnly, ScopedAdmin):
     """What the accounts have used of their order calls."""
+
+    account_path = "account"
 
     search_fields = ("account__label",)
     list_filter = ("day",)

@@ -88,6 +88,7 @@ class RiskLimitAdmin(EditableAdmin):
     """Bounds in force; each change goes into the audit trail, and what loosens one needs two people."""
 
     view_scope = "orders:read"
+    account_path = "account"
     form = RiskLimitForm
     list_display = ("__str__", *BOUNDS)
     list_filter = ("account", "strategy", "exchange")

@@ -3,9 +3,9 @@
 from typing import ClassVar
 
 from django.contrib import admin
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from accounts.admin.deeds import ScopedAdmin
 from orders.admin import ReadOnly
 from portfolio.models import Instruction, Reading
 
@@ -13,8 +13,10 @@ COLOURS = {"done": "success", "sending": "info", "unknown": "danger", "refused":
 
 
 @admin.register(Instruction)
-class InstructionAdmin(ReadOnly, ModelAdmin):
+class InstructionAdmin(ReadOnly, ScopedAdmin):
     """Conversions and fund instructions."""
+
+    account_path = "account"
 
     list_display = ("created_at", "account", "kind", "shown_state", "broker_id", "reason", "client")
     list_filter = ("state", "kind", "account")
@@ -30,8 +32,10 @@ class InstructionAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(Reading)
-class ReadingAdmin(ReadOnly, ModelAdmin):
+class ReadingAdmin(ReadOnly, ScopedAdmin):
     """What was last read of each account."""
+
+    account_path = "account"
 
     list_display = ("account", "kind", "read_at")
     list_filter = ("kind", "account")

@@ -190,6 +190,8 @@ class BrokerAccountAdmin(ConfirmedAdmin):
 class CredentialAdmin(ScopedAdmin):
     """Versions of keys and secrets, without them."""
 
+    account_path = "account"
+
     date_hierarchy = "created_at"
     list_display = ("account", "version", "current", "shown_key", "logged_in_at", "token_expires_at", "retired_at")
     list_filter = ("current", "account")

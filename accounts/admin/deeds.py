@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from accounts.approvals import MAY_APPROVE
 from accounts.errors import PlatformError
@@ -24,6 +25,8 @@ from accounts.queries import Principal, principal_of
 from accounts.sign_ins import is_fresh
 from kite.errors import KiteError
 
+ASKED = "A second person was asked: it waits among the approvals."
+
 
 class ReasonForm(forms.Form):
     """Every deed has a reason."""
@@ -31,9 +34,20 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget())
 
 
+class ByTwoForm(ReasonForm):
+    """A deed that needs a second person."""
+
+    ask = forms.BooleanField(
+        required=False,
+        label="Ask a second person",
+        help_text="Tick it the first time. Once somebody has approved it, do it again without.",
+        widget=UnfoldBooleanSwitchWidget(),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """A change of one row, asked for on a page of its own."""
+    """A change of one row, asked for on a page of its own; `ask` asks a second person to approve it."""
 
     title: str
     explanation: str
@@ -42,6 +56,7 @@ class Deed:
     form: type[forms.Form] = ReasonForm
     variant: str = "primary"
     stepped_up: bool = False
+    ask: Callable[..., object] | None = None
     # A deed that removes its row leads back to the list.
     after: str = "row"
 
@@ -50,6 +65,17 @@ class ScopedAdmin(ModelAdmin):
     """A page for reading, open to staff whose role holds the scope."""
 
     view_scope = "accounts:read"
+    # Where a row says whose it is; rows of nobody's account are everybody's.
+    account_path = ""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows about accounts that the caller may see."""
+        rows: QuerySet[Any] = super().get_queryset(request)
+        account_ids = person(request).account_ids if self.account_path else None
+        if account_ids is None:
+            return rows
+        mine = Q(**{f"{self.account_path}__in": account_ids}) | Q(**{f"{self.account_path}__isnull": True})
+        return rows.filter(mine)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the section to who may read it."""
@@ -105,12 +131,17 @@ class ScopedAdmin(ModelAdmin):
         return TemplateResponse(request, "accounts/deed.html", context)
 
     def _done(self, request: HttpRequest, row: Model, form: forms.Form, deed: Deed) -> bool:
+        values, now = dict(form.cleaned_data), timezone.now()
+        asking = values.pop("ask", False) and deed.ask is not None
         try:
-            deed.act(row, actor=person(request).label, now=timezone.now(), **form.cleaned_data)
+            if asking and deed.ask is not None:
+                deed.ask(row, by=person(request), now=now, **values)
+            else:
+                deed.act(row, actor=person(request).label, now=now, **values)
         except (PlatformError, KiteError) as error:
             form.add_error(None, str(error))
             return False
-        messages.success(request, deed.done.format(row))
+        messages.success(request, ASKED if asking else deed.done.format(row))
         return True
 
     def _list(self) -> str:

@@ -1,5 +1,5 @@
 """Admin pages of operations; importing the modules registers them."""
 
-from ops.admin import alerting, beat, floor
+from ops.admin import alerting, beat, floor, records
 
-__all__ = ["alerting", "beat", "floor"]
+__all__ = ["alerting", "beat", "floor", "records"]

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
+from ops.admin.records import RECORDS
 from tests.factories import UserFactory
 from ticker_site.look import SECTIONS
 
@@ -17,6 +18,7 @@ HIDDEN = {"auth.group", "django_celery_beat.intervalschedule", "django_celery_be
     "django_celery_beat.clockedschedule",
     "accounts.recoverycode",
     "axes.accessfailurelog",
+    *(record.model._meta.label_lower for record in RECORDS),
 }
 
 

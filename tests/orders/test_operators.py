@@ -46,24 +46,29 @@ def test_the_other_pages_open(desk: Desk, staff: Client, model: str) -> None:
     assert staff.get(reverse(f"admin:orders_{model}_changelist")).status_code == 200
 
 
-def act(staff: Client, action: str, order: Any) -> Any:
-    body = {"action": action, "_selected_action": [str(order.pk)]}
+def act(staff: Client, action: str, order: Any, **more: str) -> Any:
+    body = {"action": action, "_selected_action": [str(order.pk)], **more}
     return staff.post(reverse("admin:orders_order_changelist"), body, follow=True)
 
 
 def test_an_operator_cancels_an_order(desk: Desk, staff: Client) -> None:
     order = desk.patient()
 
-    answer = act(staff, "cancel_orders", order)
+    page = act(staff, "cancel_orders", order)
+    assert "orders in 1 accounts are asked to end" in page.text
+    assert not OrderCommand.objects.exists()
+
+    answer = act(staff, "cancel_orders", order, reason="the client called")
 
     assert b"1 cancellations are on their way" in answer.content
+    assert AuditEntry.objects.get(action="orders.order.cancel_asked").reason == "the client called"
     assert OrderCommand.objects.filter(order=order, kind="cancel").count() == 1
 
 
 def test_an_order_past_cancelling_is_named(desk: Desk, staff: Client) -> None:
     order = desk.place(quantity=100_000)
 
-    answer = act(staff, "cancel_orders", order)
+    answer = act(staff, "cancel_orders", order, reason="too large")
 
     assert b"the order is DENIED" in answer.content
 
