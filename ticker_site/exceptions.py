@@ -23,6 +23,10 @@ KITE_STATUS: Mapping[type[KiteError], int] = {
     OutcomeUnknown: status.HTTP_504_GATEWAY_TIMEOUT,
 }
 
+# What became of the request at the broker. What is refused here never left; a broken commit proves nothing.
+NOT_SENT, UNKNOWN = "not_sent", "unknown"
+KITE_OUTCOME: Mapping[type[KiteError], str] = {Refused: "rejected", OutcomeUnknown: UNKNOWN}
+
 
 def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the problem document of an anticipated error; None lets Django answer 500."""
@@ -47,11 +51,9 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _from_platform(error: PlatformError) -> Response:
-    extra: dict[str, object] = {"retryable": error.retryable}
+    extra: dict[str, object] = {"retryable": error.retryable, "outcome": error.outcome or NOT_SENT}
     if error.field:
         extra["field"] = error.field
-    if error.outcome:
-        extra["outcome"] = error.outcome
     return _document(code=error.code, http_status=error.status, detail=str(error), extra=extra)
 
 
@@ -61,6 +63,7 @@ def _from_kite(error: KiteError) -> Response:
         code=f"broker_{error.code}",
         http_status=KITE_STATUS.get(type(error), status.HTTP_502_BAD_GATEWAY),
         detail=error.message,
+        extra={"outcome": KITE_OUTCOME.get(type(error), NOT_SENT)},
     )
 
 
@@ -72,7 +75,7 @@ def _from_database(error: OperationalError) -> Response:
         code="database_unavailable",
         http_status=status.HTTP_503_SERVICE_UNAVAILABLE,
         detail=text,
-        extra={"retryable": True},
+        extra={"retryable": True, "outcome": UNKNOWN},
         headers={"Retry-After": "1"},
     )
 
@@ -122,6 +125,7 @@ def _document(
         "code": code,
         "status": http_status,
         "detail": detail,
+        "outcome": NOT_SENT,
         **(extra or {}),
     }
     kept = {
