@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import credentials
+from accounts.login_provider import login_provider
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label, current_credential
 from accounts.serializers import AccountSerializer, AccountStatus
@@ -39,8 +40,7 @@ class LoginView(APIView):
         """Return the broker's login page for an account; whoever logs in there must own it."""
         principal = caller_of(request)
         account = account_by_label(label=label, principal=principal)
-        state = credentials.login_state(account=account, user_id=principal.user_id)
-        return Response({"url": credentials.login_url(account=account, state=state)})
+        return Response({"url": login_provider().page(account=account, user_id=principal.user_id)})
 
     @extend_schema(operation_id="accounts_log_in", request=RequestTokenSerializer, responses=AccountSerializer)
     def post(self, request: Request, label: str) -> Response:

@@ -17,7 +17,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import credentials, health, probing
-from accounts.errors import Forbidden, LoginRefused, PlatformError
+from accounts.errors import Forbidden, PlatformError
+from accounts.login_provider import login_provider
 from accounts.models import BrokerAccount, User
 from accounts.permissions import caller_of
 from accounts.queries import (
@@ -210,8 +211,7 @@ def begin_login(request: HttpRequest, *, label: str) -> HttpResponse:
     """Send a person to the broker's login page for one account."""
     principal = _person(request)
     account = account_by_label(label=label, principal=principal)
-    state = credentials.login_state(account=account, user_id=principal.user_id)
-    return redirect(credentials.login_url(account=account, state=state))
+    return redirect(login_provider().page(account=account, user_id=principal.user_id))
 
 
 @staff_member_required
@@ -221,16 +221,27 @@ def begin_login(request: HttpRequest, *, label: str) -> HttpResponse:
 def finish_login(request: HttpRequest) -> HttpResponse:
     """Take the request token that the broker's page brings back."""
     principal = _person(request)
-    account_id = credentials.account_of_state(state=request.GET.get("account", ""), user_id=principal.user_id)
-    request_token = request.GET.get("request_token", "")
-    if request.GET.get("status") != "success" or not request_token:
-        raise LoginRefused("the broker's page reported no success: begin the login again")
+    granted = login_provider().answer(query=request.GET.dict(), user_id=principal.user_id)
     credential = credentials.complete_login(
-        account_id=account_id, request_token=request_token, actor=principal.label, now=timezone.now()
+        account_id=granted.account_id,
+        request_token=granted.request_token,
+        actor=principal.label,
+        now=timezone.now(),
     )
     until = timezone.localtime(credential.token_expires_at)
-    messages.success(request, f"{credential.account.label} is logged in until {until:%d %B, %H:%M}.")
+    messages.success(
+        request, f"{credential.account.label} is logged in until {until:%d %B, %H:%M}. {_queue_of(principal)}"
+    )
     return redirect("desk")
+
+
+def _queue_of(principal: Principal) -> str:
+    """Say how far the morning is, and who is next."""
+    accounts = visible_accounts(principal).exclude(state=BrokerAccount.State.RETIRED)
+    held, now = current_credentials(accounts=accounts), timezone.now()
+    waiting = [row.label for row in accounts if row.pk not in held or not held[row.pk].is_live(now=now)]
+    done = f"{len(accounts) - len(waiting)} of {len(accounts)} logged in"
+    return f"{done}; next is {waiting[0]}." if waiting else f"{done}."
 
 
 def _person(request: HttpRequest) -> Principal:

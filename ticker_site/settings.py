@@ -37,6 +37,8 @@ KITE_WS_ROOT = env.str("KITE_WS_ROOT", "wss://ws.kite.trade")
 CHECK_MARKET_HOURS = env.bool("CHECK_MARKET_HOURS", True)
 KITE_LOGIN_URL = env.str("KITE_LOGIN_URL", "https://kite.zerodha.com/connect/login")
 
+LOGIN_PROVIDER = "accounts.login_provider.Interactive"
+
 # A server of yours, outside, that answers with the address it is asked from: it proves from where orders leave.
 EGRESS_ECHO_URL = env.str("EGRESS_ECHO_URL", "")
 

@@ -10,7 +10,8 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import BrokerAccount, User
+from accounts import tasks
+from accounts.models import AuditEntry, BrokerAccount, User
 from accounts.queries import login_for
 from tests.accounts.held import held_credential
 from tests.factories import BrokerAccountFactory, UserFactory
@@ -159,3 +160,48 @@ def test_an_operator_logs_in_only_accounts_in_sight(client: Client, keyed_accoun
     answer = client.get(reverse("kite-login", args=[account.label]))
 
     assert answer["Location"] == reverse("desk")
+
+
+def test_after_each_login_the_desk_says_how_far_the_morning_is_and_who_is_next(
+    client: Client, broker: SandboxServer, keyed_account: Make, operator: User
+) -> None:
+    first, second = keyed_account(0), keyed_account(1)
+    BrokerAccountFactory(label="old", state="retired", state_reason="closed")
+    client.force_login(operator)
+
+    told = said(client.get(reverse("kite-callback"), to_the_broker_and_back(client, broker, first)))
+    assert f"1 of 2 logged in; next is {second.label}." in told
+    told = said(client.get(reverse("kite-callback"), to_the_broker_and_back(client, broker, second)))
+    assert "2 of 2 logged in." in told
+
+
+def test_the_providers_pages_are_the_ones_the_settings_name(
+    client: Client, broker: SandboxServer, keyed_account: Make, operator: User, settings: Any
+) -> None:
+    settings.LOGIN_PROVIDER = "tests.accounts.other_login.TokenByHand"
+    account = keyed_account()
+    client.force_login(operator)
+
+    away = client.get(reverse("kite-login", args=[account.label]))
+    assert away["Location"] == f"https://desk.example/tokens/{account.label}"
+    client.get(reverse("kite-callback"), {"for": str(account.pk), "token": broker.login(0)})
+
+    assert login_for(account_id=account.pk, now=datetime.now(UTC)).version == 2
+
+
+def test_before_the_open_a_dead_token_is_found_and_asks_for_a_login(
+    broker: SandboxServer, keyed_account: Make, client: Client, operator: User
+) -> None:
+    alive, dead = keyed_account(0), keyed_account(1)
+    BrokerAccountFactory(label="without-a-login")
+    client.force_login(operator)
+    for account in (alive, dead):
+        client.get(reverse("kite-callback"), to_the_broker_and_back(client, broker, account))
+    broker.fault("token_killed", user=dead.broker_user_id)
+
+    tasks.probe_logins.apply(throw=True)
+
+    now = datetime.now(UTC)
+    assert held_credential(account_id=alive.pk).is_live(now=now)
+    assert not held_credential(account_id=dead.pk).is_live(now=now)
+    assert AuditEntry.objects.get(action="accounts.token.expired").subject == f"account:{dead.label}"
