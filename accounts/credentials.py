@@ -13,7 +13,7 @@ from django.core import signing
 from django.db import OperationalError, connection, transaction
 
 from accounts.audit import record, required
-from accounts.errors import AccountStateConflict, CredentialMissing, LoginInProgress, LoginRefused
+from accounts.errors import AccountStateConflict, CredentialMissing, LoginInProgress, LoginRefused, SealBroken
 from accounts.fields import Secret
 from accounts.health import locked, subject_of
 from accounts.models import BrokerAccount, Credential
@@ -21,7 +21,7 @@ from accounts.queries import current_credential, login_of, token_expiry, with_de
 from accounts.redaction import remember
 from kite.errors import KiteError
 from kite.rest import Rest, open_session
-from kite.types import KiteSession
+from kite.types import KiteSession, Login
 
 log = structlog.get_logger(__name__)
 
@@ -223,7 +223,12 @@ def _successor(account: BrokerAccount, held: Credential | None, *, api_key: str,
 
 
 def _carry_token(held: Credential, successor: Credential) -> None:
-    successor.access_token = held.access_token
+    try:
+        successor.access_token = held.access_token
+    except SealBroken as error:
+        # Its key is lost, and the token with it: a new secret must be let in all the same.
+        log.warning("accounts.token.lost_with_its_key", account=successor.account.label, error=str(error))
+        return
     successor.token_expires_at = held.token_expires_at
     successor.logged_in_at = held.logged_in_at
     successor.request_token_digest = held.request_token_digest
@@ -254,7 +259,7 @@ def _end(account_id: UUID, *, actor: str, reason: str, now: datetime, keep_secre
     with transaction.atomic():
         _queue(account_id)
         held = _current(account_id)
-        login = login_of(held) if held.is_live(now=now) else None
+        login = _login_to_end(held) if held.is_live(now=now) else None
         if keep_secret:
             _forget_token(held)
         else:
@@ -270,6 +275,14 @@ def _end(account_id: UUID, *, actor: str, reason: str, now: datetime, keep_secre
     # After the commit: a slow broker must not delay what is forgotten here.
     if login is not None:
         _close_at_broker(Rest(login), account=held.account, actor=actor, now=now)
+
+
+def _login_to_end(held: Credential) -> Login | None:
+    try:
+        return login_of(held)
+    except SealBroken as error:
+        log.warning("accounts.token.lost_with_its_key", account=held.account.label, error=str(error))
+        return None
 
 
 def _close_at_broker(client: Rest, *, account: BrokerAccount, actor: str, now: datetime) -> None:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -14,7 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts import resealing
+from accounts import credentials, resealing
 from accounts.guards import SecondFactor
 from accounts.models import AuditEntry, Credential
 from accounts.second_factor import enrolment_of
@@ -164,3 +166,24 @@ def test_a_rotation_killed_half_way_leaves_every_value_readable(ring: Path) -> N
     assert {row.api_secret.reveal() for row in Credential.objects.select_related("account")} == {
         f"secret of {row.account.label}" for row in Credential.objects.select_related("account")
     }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("end", [credentials.revoke, credentials.log_out])
+def test_an_account_whose_key_is_lost_can_be_ended_and_given_new_secrets(
+    ring: Path, now: Any, end: Callable[..., None]
+) -> None:
+    account = CredentialFactory(live=True, api_key="same-key").account
+    write_ring(path=ring, ring=new_ring(now=now, automatic=False), replace_existing=True)
+
+    credentials.rotate(
+        account_id=account.pk, api_key="same-key", api_secret="new secret", actor="asha", reason="key lost", now=now
+    )
+    row = Credential.objects.get(current=True)
+    assert (row.api_secret.reveal(), row.access_token) == ("new secret", None)
+
+    row.access_token, row.token_expires_at = "a token", now + timedelta(hours=1)
+    row.save()
+    write_ring(path=ring, ring=new_ring(now=now, automatic=False), replace_existing=True)
+    end(account_id=account.pk, actor="asha", reason="key lost again", now=now)
+    assert not Credential.objects.filter(access_token__isnull=False).exists()
