@@ -10,7 +10,7 @@ import orjson
 from kite.types import Mode
 from market_data.errors import BadCommand
 
-OPERATIONS: Final = ("sub", "unsub", "resume", "ack", "refresh", "ping")
+OPERATIONS: Final = ("sub", "unsub", "resume", "ack", "replay", "refresh", "ping")
 POSITION_WIDTH: Final = 3
 TOKEN_MAX: Final = 2**32
 FASTEST_HERTZ: Final = 50.0
@@ -52,6 +52,7 @@ class Command:
     max_hz: float | None = None
     window: int | None = None
     frames: int = 1
+    on: bool = True
     ticket: str | None = None
 
 
@@ -117,6 +118,7 @@ def _command(body: Mapping[str, Any], limits: Limits) -> Command:
         since=_since(body),
         max_hz=_number(body, "max_hz", high=FASTEST_HERTZ),
         window=_window(body, limits),
+        on=_flag(body, "on"),
         frames=int(_number(body, "n", high=1_000_000) or 1),
         ticket=_ticket(body.get("ticket")),
     )
@@ -178,6 +180,13 @@ def _number(body: Mapping[str, Any], name: str, *, high: float) -> float | None:
 def _ticket(value: object) -> str | None:
     if value is not None and not isinstance(value, str):
         raise BadCommand("ticket is the text of a ticket", code="bad_field", field="ticket")
+    return value
+
+
+def _flag(body: Mapping[str, Any], name: str) -> bool:
+    value = body.get(name, True)
+    if not isinstance(value, bool):
+        raise BadCommand(f"{name} is true or false", code="bad_field", field=name)
     return value
 
 

@@ -20,6 +20,7 @@ from market_data.errors import BadCommand, Draining
 from market_data.frames import FIELDS, Format
 from market_data.hub import Hub
 from market_data.hub_clients import Client
+from market_data.replay_lane import ReplayLane
 from market_data.sockets import CLOSE_REVOKED, Door, close_code, refreshed
 from market_data.subscriptions import Room, renew, wish_for_socket
 
@@ -75,6 +76,7 @@ class TickConsumer:
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
         self._client = Client(send=self._send, form=form)
         self._client.task = asyncio.current_task()
+        self._lane = ReplayLane(bus=self._hub.bus, send=self._send, form=form)
         self._hub.join(self._client)
         self._door.enter(self._tell)
         try:
@@ -84,6 +86,7 @@ class TickConsumer:
                 raise
             await self._close(self._client.close_code)
         finally:
+            await self._lane.stop()
             self._door.leave(self._tell)
             self._hub.leave(self._client)
 
@@ -212,6 +215,8 @@ class TickConsumer:
             self._hub.resume(self._client, since=command.since)
         elif command.op == "refresh":
             await self._tell({"t": "ok", "id": command.id, **await refreshed(self._evidence, command.ticket, _check)})
+        elif command.op == "replay":
+            await self._replay(command)
         elif command.op == "ack":
             self._hub.acknowledge(self._client, frames=command.frames)
         else:
@@ -239,6 +244,18 @@ class TickConsumer:
             }
         )
         self._hub.subscribe(self._client, mode=command.mode, tokens=done.accepted, since=command.since)
+
+    async def _replay(self, command: Command) -> None:
+        """Send recorded ticks too, of these instruments or of all, while somebody replays them."""
+        asked = _asked(command)
+        answer = await database_sync_to_async(resolve)(asked)
+        if asked != Asked() and not answer.instruments:
+            raise _nothing(answer.unknown)
+        tokens = {row.instrument_token for row in answer.instruments.values()}
+        await self._lane.stop()
+        if command.on:
+            self._lane.start(tokens=tokens, mode=command.mode)
+        await self._tell({"t": "ok", "id": command.id, "op": "replay", "on": command.on, "tokens": sorted(tokens)})
 
     def _tune(self, command: Command) -> None:
         if command.max_hz is not None:

@@ -107,6 +107,10 @@ class FrameType(IntEnum):
 
     SNAPSHOT = 1
     DELTA = 2
+    REPLAY = 3
+
+
+NAMES: Final[Mapping[FrameType, str]] = {FrameType.SNAPSHOT: "snap", FrameType.DELTA: "d", FrameType.REPLAY: "replay"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +131,7 @@ def encode(*, rows: Rows, stale: Flags, mode: Mode, form: Format, kind: FrameTyp
         return _header(len(rows), mode, kind, span) + _records(rows, stale, mode).tobytes()
     truth = {"age_ms": (ages(rows, at=span.built_at) * 1000).astype(np.int64).tolist(), "stale": stale.tolist()}
     document = {
-        "t": "snap" if kind is FrameType.SNAPSHOT else "d",
+        "t": NAMES[kind],
         "m": mode.value,
         "s": [span.shard, span.epoch, span.from_sequence, span.to_sequence],
         "ts": span.published_us // 1000,

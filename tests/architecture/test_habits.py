@@ -17,6 +17,7 @@ ASYNC_MODULES = {
     "market_data.bus",
     "market_data.hub",
     "market_data.recorder",
+    "market_data.replay_lane",
     "market_data.sockets",
     "ticker_site.asgi",
     "ticker_site.bounded_body",
