@@ -1,6 +1,8 @@
 """What a socket was opened with: asked again as long as it lives, and renewed by a fresh ticket."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -22,11 +24,33 @@ class EvidenceExpired(NotAuthenticated):
     code = "socket_expired"
 
 
+class Memory:
+    """What was proved a moment ago: many sockets of one key cost one question a second, not one each."""
+
+    def __init__(self, *, seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._proved: dict[bytes, tuple[float, Principal]] = {}
+
+    async def principal(self, scope: Mapping[str, Any]) -> Principal:
+        """Return who this is, as of a second ago at most; raises NotAuthenticated and Forbidden."""
+        mark = _mark(scope)
+        at, found = self._proved.get(mark, (float("-inf"), None))
+        if found is not None and self._clock() - at < self._seconds:
+            return found
+        fresh = await authenticate_socket(scope)
+        now = self._clock()
+        self._proved = {key: held for key, held in self._proved.items() if now - held[0] < self._seconds}
+        self._proved[mark] = (now, fresh)
+        return fresh
+
+
 class Evidence:
     """Of one socket: its header, its cookie, or the ticket offered beside its subprotocol."""
 
-    def __init__(self, scope: Mapping[str, Any]) -> None:
+    def __init__(self, scope: Mapping[str, Any], *, memory: Memory) -> None:
         self._scope = scope
+        self._memory = memory
         self._holder: Holder | None = None
         self._ticket = ticket_of(scope.get("subprotocols") or ())
 
@@ -36,7 +60,7 @@ class Evidence:
             ticket, self._ticket = self._ticket, None
             self._holder = await database_sync_to_async(redeem)(ticket)
         if self._holder is None:
-            return await authenticate_socket(self._scope)
+            return await self._memory.principal(self._scope)
         return await database_sync_to_async(_today)(self._holder, now=now)
 
     async def refresh(self, ticket: str, *, now: datetime) -> Principal:
@@ -60,6 +84,13 @@ class Evidence:
     async def _user_id(self, now: datetime) -> int:
         """Return whose socket this is, its time over or not."""
         return self._holder.principal.user_id if self._holder else (await self.principal(now=now)).user_id
+
+
+def _mark(scope: Mapping[str, Any]) -> bytes:
+    """Return a digest of what proves the caller, so that no secret is kept."""
+    proving = {b"authorization", b"cookie", b"origin", b"host"}
+    parts = sorted((name, value) for name, value in scope["headers"] if name.lower() in proving)
+    return hashlib.sha256(repr(parts).encode()).digest()
 
 
 def ticket_of(subprotocols: Sequence[str]) -> str | None:

@@ -34,7 +34,7 @@ READ, WRITE = "ops:read", "ops:write"
 SOCKET_PATH = "/ws/v1/desk"
 PERIOD_SECONDS = 1.0
 # A right taken away closes an open Desk within this time.
-RECHECK_SECONDS = 20.0
+RECHECK_SECONDS = 4.0
 FORBIDDEN = 4403
 BROKEN = 1011
 POLICY = {

@@ -5,13 +5,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.test import Client
 from redis import Redis
 
 from accounts.authentication import issue_api_key, revoke_api_key
 from accounts.errors import Forbidden, NotAuthenticated
-from accounts.evidence import Evidence, EvidenceExpired, spoken, ticket_of
+from accounts.evidence import Evidence, EvidenceExpired, Memory, spoken, ticket_of
 from accounts.models import ApiKey, User
 from accounts.queries import Principal, principal_of
 from accounts.tickets import LIFE, SOCKET_LIFE, Holder, TicketRefused, issue, redeem
@@ -29,7 +29,8 @@ def key_of(user: User, *scopes: str) -> str:
 
 
 def opened(ticket: str) -> Evidence:
-    return Evidence({"headers": [], "subprotocols": ["ticker.v1.json", f"ticket.{ticket}"]})
+    scope = {"headers": [], "subprotocols": ["ticker.v1.json", f"ticket.{ticket}"]}
+    return Evidence(scope, memory=Memory())
 
 
 def principal(evidence: Evidence, *, now: datetime = NOW) -> Principal:
@@ -162,3 +163,17 @@ def test_a_holder_survives_its_bytes() -> None:
     holder = Holder(principal=who, password="p", until=NOW)
 
     assert Holder.unpack(holder.pack()) == holder
+
+
+async def test_many_sockets_of_one_key_ask_once_a_second() -> None:
+    now = [0.0]
+    memory = Memory(clock=lambda: now[0])
+    text = await sync_to_async(lambda: key_of(UserFactory(administrator=True), "market:read"))()
+    scope = {"headers": [(b"authorization", f"Bearer {text}".encode())]}
+
+    first, second = await memory.principal(scope), await memory.principal(scope)
+    now[0] = 1.0
+    third = await memory.principal(scope)
+
+    assert second is first
+    assert third is not first
