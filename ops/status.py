@@ -16,7 +16,8 @@ from accounts.models import AuditEntry, TradingHalt
 from accounts.queries import Principal, open_halts
 from market_data.queries import listed
 from market_data.trading_days import read_calendar
-from ops import alerts, chains, feed, findings, flow, lateness, matrix, pulse, tiles
+from ops import alerts, chains, drift, feed, findings, flow, lateness, matrix, pulse, tiles
+from ops.models import Alert
 from ops.state import Broker, Event, Finding, Halt, InHand, Instruments, Json, Market, State, Trading, to_json
 from orders.clock import trading_day
 
@@ -68,6 +69,15 @@ def _in_hand(found: Iterable[Finding]) -> Iterator[Finding]:
             continue
         hand = InHand(id=alert.pk, opened_at=alert.opened_at, owner=alert.owner, acknowledged_at=alert.acknowledged_at)
         yield replace(finding, alert=hand)
+    yield from (_of_alert(alert) for alert in held.values() if alert.code == drift.CODE)
+
+
+def _of_alert(alert: Alert) -> Finding:
+    """Return what a slower look than this one found."""
+    hand = InHand(id=alert.pk, opened_at=alert.opened_at, owner=alert.owner, acknowledged_at=alert.acknowledged_at)
+    return Finding(
+        code=alert.code, severity=findings.RED, subject=alert.subject, text=alert.text, mend=alert.mend, alert=hand
+    )
 
 
 class Glance:

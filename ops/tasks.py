@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 
 from market_data import tasks as market_tasks
 from market_data.bus import sync_bus
-from ops import alerts, clearing, saying, status, stopping
+from ops import alerts, clearing, drift, saying, status, stopping
 from ops.errors import QueueUnreachable
 from orders import tasks as order_tasks
 from orders.clock import DatabaseClock
@@ -36,7 +36,14 @@ def pulse(queue: str) -> None:
 def watch(**_: object) -> None:
     """Bring the alerts into line with what is wrong now."""
     now = timezone.now()
-    alerts.watch(findings=status.snapshot(now=now).findings, now=now)
+    live = [finding for finding in status.snapshot(now=now).findings if finding.code != drift.CODE]
+    alerts.watch(findings=[*live, *drift.find(now=now)], now=now)
+
+
+@shared_task(bind=True)
+def read_positions(self: Any, /, **_: object) -> None:
+    """Read what the brokers say was bought and sold, for the comparison with our trades."""
+    drift.refresh(sessions=self.app.sessions, now=timezone.now())
 
 
 @shared_task

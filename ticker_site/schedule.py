@@ -120,6 +120,11 @@ BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=10),
         "options": {"expires": 10},
     },
+    "read positions": {
+        "task": "ops.tasks.read_positions",
+        "schedule": crontab(minute="*", hour="9-23", day_of_week="mon-sat"),
+        "options": {"expires": 50},
+    },
     "say alerts": {
         "task": "ops.tasks.say_alerts",
         "schedule": timedelta(seconds=5),
