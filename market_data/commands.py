@@ -26,7 +26,7 @@ class Limits:
     commands_per_second: float = 20.0
     burst: float = 40.0
     largest_window: int = 1024
-    check_seconds: float = 60.0
+    check_seconds: float = 4.0
 
     def public(self) -> dict[str, object]:
         """Return what a client should know."""

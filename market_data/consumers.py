@@ -47,7 +47,7 @@ class TickConsumer:
         self._door = door
         self._limits = limits
         self._scope = scope
-        self._evidence = Evidence(scope)
+        self._evidence = Evidence(scope, memory=door.memory)
         self._receive = receive
         self._send = send
         self._allowance = Allowance(limits)
@@ -159,7 +159,7 @@ class TickConsumer:
             log.warning("market_data.socket.unloaded")
 
     async def _still_allowed(self) -> bool:
-        """A key that was revoked or has expired ends its sockets within a minute; the living renew their wishes."""
+        """A key that was revoked or has expired ends its sockets within five seconds; the living renew their wishes."""
         self._checked_at = time.monotonic()
         code = await close_code(self._evidence, _check, now=timezone.now())
         if code is not None:
