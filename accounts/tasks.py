@@ -8,7 +8,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import audit, credentials, egress, health, probing
+from accounts import audit, credentials, egress, health, probing, resealing
 from accounts.errors import EgressUnseen, LoginNeeded
 from accounts.models import BrokerAccount, RevokedToken
 from accounts.queries import login_for
@@ -76,3 +76,10 @@ def probe_logins(self: Any, /, **_: object) -> None:
             probing.probe(account_id=account.pk, sessions=self.app.sessions, now=now)
         except (KiteError, LoginNeeded) as error:
             log.warning("accounts.login.not_ready", account=account.label, code=error.code, error=str(error))
+
+
+@shared_task(acks_late=True)
+def reseal(**_: object) -> None:
+    """Move every sealed value to the key that seals now; a second run finishes what a killed one left."""
+    moved = resealing.reseal(advance=lambda _: None)
+    log.info("accounts.key_ring.resealed", rows=moved)

@@ -13,8 +13,8 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from accounts import credentials, health
-from accounts.admin.deeds import Deed, ReasonForm, ScopedAdmin, may, person
+from accounts import credentials, health, key_rotation
+from accounts.admin.deeds import ByTwoForm, Deed, ReasonForm, ScopedAdmin, may, person
 from accounts.admin.editing import ConfirmedAdmin
 from accounts.audit import record
 from accounts.models import AccountGroup, BrokerAccount, Credential
@@ -191,7 +191,7 @@ class CredentialAdmin(ScopedAdmin):
     """Versions of keys and secrets, without them."""
 
     account_path = "account"
-
+    actions_list = ("rotate_key",)
     date_hierarchy = "created_at"
     list_display = ("account", "version", "current", "shown_key", "logged_in_at", "token_expires_at", "retired_at")
     list_filter = ("current", "account")
@@ -209,6 +209,24 @@ class CredentialAdmin(ScopedAdmin):
         "retired_at",
     )
     readonly_fields = ("shown_key",)
+
+    @action(
+        description="Rotate encryption key", icon="enhanced_encryption", url_path="rotate-key", permissions=["rotate"]
+    )
+    def rotate_key(self, request: HttpRequest) -> HttpResponse:
+        """Seal everything with a new key."""
+        deed = Deed(
+            title="Rotate the encryption key",
+            explanation="A new key seals from now on, and a worker moves every sealed value to it while trading goes on. "
+            "The old key stays in the ring until it is dropped at a shell: older backups need it. It takes two people.",
+            done="The new key seals; the values are being moved.",
+            act=lambda _row, **values: key_rotation.order(**values),
+            ask=lambda _row, **values: key_rotation.ask(**values),
+            form=ByTwoForm,
+            variant="danger",
+            stepped_up=True,
+        )
+        return self.perform_for_all(request, deed)
 
     @display(description="API key")
     def shown_key(self, credential: Credential) -> str:

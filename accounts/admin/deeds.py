@@ -116,21 +116,30 @@ class ScopedAdmin(ModelAdmin):
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
+        return self._ask(request, row, deed, back=self._page_of(row))
+
+    def perform_for_all(self, request: HttpRequest, deed: Deed) -> HttpResponse:
+        """Do a deed that is about no row of the list; its verbs are given None."""
+        if deed.stepped_up and not is_fresh(sign_in_of(request), now=timezone.now()):
+            return confirm_first(request)
+        return self._ask(request, None, deed, back=self._list())
+
+    def _ask(self, request: HttpRequest, row: Model | None, deed: Deed, *, back: str) -> HttpResponse:
         form = deed.form(request.POST or None)
         if request.method == "POST" and form.is_valid() and self._done(request, row, form, deed):
-            return redirect(self._page_of(row) if deed.after == "row" else self._list())
+            return redirect(back if deed.after == "row" else self._list())
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"{deed.title} {row}",
+            "title": deed.title if row is None else f"{deed.title} {row}",
             "explanation": deed.explanation,
             "form": form,
             "variant": deed.variant,
-            "back": self._page_of(row),
+            "back": back,
         }
         return TemplateResponse(request, "accounts/deed.html", context)
 
-    def _done(self, request: HttpRequest, row: Model, form: forms.Form, deed: Deed) -> bool:
+    def _done(self, request: HttpRequest, row: Model | None, form: forms.Form, deed: Deed) -> bool:
         values, now = dict(form.cleaned_data), timezone.now()
         asking = values.pop("ask", False) and deed.ask is not None
         try:
