@@ -1,0 +1,72 @@
+"""API3: fields that are ours to write are refused from outside, and secrets have no field at all."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.test import APIClient
+
+from accounts.models import BrokerAccount
+from orders.models import Order
+from tests.factories import BrokerAccountFactory, CredentialFactory
+from tests.security.test_a01_access_control import ORDER
+
+OURS = {
+    "state": "COMPLETE",
+    "outcome": "accepted",
+    "filled_quantity": 5,
+    "average_price": 1,
+    "broker_order_id": "1",
+    "client": "root",
+    "tag": "x",
+    "origin": "external",
+    "created_at": "2020-01-01T00:00:00Z",
+    "id": str(uuid4()),
+}
+SECRETS = ("secret", "password", "access_token", "totp", "pepper", "digest", "request_token")
+# Asked for, once, and never given back; or given once, when it is made.
+TAKEN = {"api_secret", "request_token"}
+SHOWN_ONCE = {"secret"}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_order_cannot_be_written_from_outside(administrator: APIClient, name: str) -> None:
+    account = BrokerAccountFactory()
+    CredentialFactory(account=account, live=True)
+    body = {**ORDER, "account": account.label, name: OURS[name]}
+
+    answer = administrator.post("/api/v1/orders", body, format="json", headers={"Idempotency-Key": str(uuid4())})
+
+    assert answer.status_code == 400
+    assert name in answer.json()["errors"]
+    assert not Order.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["broker_user_id", "label", "id", "state"])
+def test_whose_account_it_is_cannot_be_written(administrator: APIClient, name: str) -> None:
+    account = BrokerAccountFactory()
+
+    answer = administrator.patch(f"/api/v1/accounts/{account.label}", {name: "mine"}, format="json")
+
+    assert answer.status_code in {400, 403}
+    assert BrokerAccount.objects.get().label == account.label
+
+
+def test_no_answer_has_a_field_for_a_secret() -> None:
+    schema: Any = SchemaGenerator().get_schema(request=None, public=True)
+    asked = {
+        str(content.get("schema", {}).get("$ref", "")).rpartition("/")[2]
+        for methods in schema["paths"].values()
+        for operation in methods.values()
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+    }
+    fields = {
+        (name, field)
+        for name, component in schema["components"]["schemas"].items()
+        for field in component.get("properties", {})
+        if any(word in field for word in SECRETS)
+    }
+
+    assert {field for name, field in fields if name in asked} <= TAKEN
+    assert {field for name, field in fields if name not in asked} <= SHOWN_ONCE
