@@ -80,6 +80,14 @@ def cordon(*, account_id: UUID, reason: str, actor: str, now: datetime) -> None:
     _change(account_id, moves, actor=actor, reason=required(reason), now=now)
 
 
+def stop(*, account_id: UUID, reason: str, now: datetime) -> None:
+    """Cordon an account whose broker refuses its orders; one that takes none already is left as it is."""
+    with transaction.atomic():
+        account = locked(account_id)
+        if account.state in {State.ACTIVE, State.DEGRADED}:
+            _move(account, State.CORDONED, actor=PLATFORM, reason=required(reason), now=now)
+
+
 def uncordon(*, account_id: UUID, reason: str, actor: str, now: datetime) -> None:
     """Bring a cordoned account back."""
     _change(account_id, {State.CORDONED: State.ACTIVE}, actor=actor, reason=required(reason), now=now)

@@ -88,13 +88,9 @@ class SyncBus:
         self._shards = shards
         self._places: dict[int, tuple[int, int]] = {}
         self._looked_at = float("-inf")
+        one = Retry(NoBackoff(), 1)
         self._redis = redis.Redis.from_url(
-            url,
-            socket_timeout=2.0,
-            socket_connect_timeout=1.0,
-            max_connections=16,
-            health_check_interval=15,
-            retry=Retry(NoBackoff(), 1),
+            url, socket_timeout=2.0, socket_connect_timeout=1.0, max_connections=16, health_check_interval=15, retry=one
         )
 
     def latest(self) -> Rows:
@@ -167,13 +163,21 @@ class SyncBus:
         with _translated():
             return _bytes(self._redis.get(key))
 
-    def append_event(self, *, stream: str, event: Mapping[str, object]) -> str:
-        """Append to the capped event stream and return the event's offset."""
+    def append_event(self, *, stream: str, event: Mapping[str, object], marks: Sequence[str] = ()) -> str:
+        """Append to the capped event stream and return the event's offset; keep the marks as told in the same step."""
         with _translated():
-            offset = self._redis.xadd(
-                f"events:{stream}", {"e": orjson.dumps(event, default=str)}, maxlen=EVENT_ENTRIES, approximate=True
-            )
-        return _text(offset)
+            step = self._redis.pipeline()
+            step.xadd(f"events:{stream}", {"e": orjson.dumps(event, default=str)}, maxlen=EVENT_ENTRIES)
+            if marks:
+                step.zadd(f"told:{stream}", dict.fromkeys(marks, time.time()))
+                step.zremrangebyrank(f"told:{stream}", 0, -2 * EVENT_ENTRIES)
+            return _text(step.execute()[0])
+
+    def told(self, *, stream: str, marks: Sequence[str]) -> set[str]:
+        """Return those of the marks that were kept as told; asks for one at least."""
+        with _translated():
+            scores = self._redis.zmscore(f"told:{stream}", list(marks))
+        return {mark for mark, score in zip(marks, scores, strict=True) if score is not None}
 
     def put_health(self, *, name: str, report: Mapping[str, object]) -> None:
         """Publish what a process says about itself; it vanishes when the process stops saying it."""

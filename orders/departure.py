@@ -1,18 +1,25 @@
 """What an account needs before one of its orders leaves: a login, a broker that answers, a registered address."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from accounts.egress import require_seen
-from accounts.errors import EgressUnseen, LoginNeeded
+from accounts.errors import EgressUnseen, LoginNeeded, PlatformError
 from accounts.queries import login_for
 from accounts.sessions import Sessions
+from kite.errors import KiteError
 from kite.types import Login
+from orders import reconciliation
+from orders.clock import Clock
+from orders.readings import BookReading
 
 LOGIN_PAUSE_SECONDS: Final = 2.0
 LOOK_PAUSE_SECONDS: Final = 5.0
+BOOK_PAUSE_SECONDS: Final = 2.0
+# Four periodic readings that did not come.
+READ_WITHIN: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,22 @@ class Held:
     code: str
     text: str
     seconds: float
+
+
+def ready_to_place(*, account_id: UUID, sessions: Sessions, clock: Clock) -> Login | Held:
+    """Return the login a new order of this account may leave with now, or why it waits.
+
+    Whatever happened while nobody looked, a start, a restored backup, a broken link: the books are read first.
+    """
+    now = clock.now()
+    login = login_to_leave_with(account_id=account_id, sessions=sessions, now=now)
+    if isinstance(login, Held) or BookReading.objects.filter(account_id=account_id, read_at__gt=now - READ_WITHIN):
+        return login
+    try:
+        reconciliation.reconcile_account(account_id=account_id, sessions=sessions, clock=clock)
+    except (KiteError, PlatformError) as error:
+        return Held("BOOK_UNREAD", f"the order book could not be read first: {error}", BOOK_PAUSE_SECONDS)
+    return login
 
 
 def login_to_leave_with(*, account_id: UUID, sessions: Sessions, now: datetime) -> Login | Held:

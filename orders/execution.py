@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.credentials import expire_token
+from accounts.health import stop
 from accounts.queries import lock_halt_epoch, open_halts
 from accounts.sessions import Sessions
 from kite.answers import Positions
@@ -19,7 +20,7 @@ from kite.types import Login, OrderRow
 from orders import reconciliation, risk, updates
 from orders.budget import Spent, spend
 from orders.clock import Clock, trading_day
-from orders.departure import Held, login_to_leave_with
+from orders.departure import Held, ready_to_place
 from orders.models import Order, OrderBudget
 from orders.objections import Denial
 from orders.parameters import request_of
@@ -74,7 +75,7 @@ def submit(*, order_id: UUID, sessions: Sessions, clock: Clock) -> float | None:
     order = Order.objects.filter(pk=order_id, state=State.READY).first()
     if order is None:
         return None
-    login = login_to_leave_with(account_id=order.account_id, sessions=sessions, now=clock.now())
+    login = ready_to_place(account_id=order.account_id, sessions=sessions, clock=clock)
     if isinstance(login, Held):
         return _hold(order_id, login, clock=clock)
     claimed = claim(order_id=order_id, clock=clock)
@@ -207,6 +208,7 @@ def _accept_refusal(claimed: Claim, error: KiteError, login: Login, clock: Clock
     if error.evidence.status == HTTPStatus.FORBIDDEN:
         # Not this order but the account or the address may not order: nobody should try on unnoticed.
         log.error("orders.submit.forbidden", account_id=login.account_id, error=error.message)
+        stop(account_id=UUID(login.account_id), reason=f"its orders are refused: {error.message}", now=clock.now())
     with transaction.atomic():
         order = _lock(claimed.order.pk)
         if _mine(order, claimed):

@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from accounts.models import BrokerAccount
 from kite.types import Exchange, OrderType, Product, TransactionType, Validity, Variety
+from orders import readings  # noqa: F401 (models live there)
 from orders.budget import BUCKETS, Limits, Spent
 from orders.parents import OrderGroup
 from orders.states import AT_BROKER, ENDED_AT_BROKER, CommandState, Outcome, State, outcome_of

@@ -28,6 +28,7 @@ from orders.queries import (
     tag_of,
     trades_known,
 )
+from orders.readings import BookReading
 from orders.states import AT_BROKER, State
 from orders.tags import installation_code
 
@@ -36,6 +37,8 @@ log = structlog.get_logger(__name__)
 # Twice the worst lag seen between an accepted order and its first sight in the book (83 s), and some.
 QUARANTINE = timedelta(seconds=180)
 LOOKS_SECONDS = (2, 4, 8, 15)
+POLL = timedelta(seconds=15)
+LONGEST_POLL = timedelta(minutes=5)
 # Of one order of these the broker makes several.
 SPAWNING = frozenset({Variety.ICEBERG, Variety.CO})
 
@@ -95,6 +98,7 @@ def reconcile_account(*, account_id: UUID, sessions: Sessions, clock: Clock) -> 
     )
     found, not_placed = settle(account_id=account_id, rows=rows, asked_at=asked_at, now=now)
     expired = _end_left_overs(account_id=account_id, rows=rows, now=now)
+    note_reading(account_id=account_id, at=asked_at)
     return Report(
         account=BrokerAccount.objects.values_list("label", flat=True).get(pk=account_id),
         rows=len(rows),
@@ -105,6 +109,23 @@ def reconcile_account(*, account_id: UUID, sessions: Sessions, clock: Clock) -> 
         not_placed=not_placed,
         expired=expired,
     )
+
+
+def note_reading(*, account_id: UUID, at: datetime) -> None:
+    """Write down that the account's books were asked for at this moment and taken in."""
+    values = {"read_at": at, "failures": 0, "next_at": None, "error": ""}
+    BookReading.objects.update_or_create(account_id=account_id, defaults=values)
+
+
+def note_failure(*, account_id: UUID, error: str, now: datetime) -> None:
+    """Write down that the books could not be read; the next periodic reading waits longer each time."""
+    with transaction.atomic():
+        BookReading.objects.bulk_create([BookReading(account_id=account_id)], ignore_conflicts=True)
+        held = BookReading.objects.select_for_update().get(account_id=account_id)
+        held.failures += 1
+        held.next_at = now + min(POLL * 2 ** min(held.failures - 1, 8), LONGEST_POLL)
+        held.error = error[:300]
+        held.save()
 
 
 def resolve_unknown(*, account_id: UUID, sessions: Sessions, clock: Clock) -> tuple[int, int]:

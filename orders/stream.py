@@ -1,5 +1,6 @@
 """Events to clients: an order as a document, and its way into the account's event stream."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -105,11 +106,28 @@ def trade_document(trade: Trade) -> dict[str, Any]:
 
 
 def publish(*, account_id: UUID, message: dict[str, Any]) -> None:
-    """Append a message to the account's stream; a dead bus costs clients the push, never an order."""
+    """Append a message to the account's stream; what a dead bus did not take is told again by the sweeper."""
+    told = message.get("trade") or message["order"]
+    mark = trade_mark(told["id"]) if "trade" in message else f"{told['id']}:{told['sequence']}"
     try:
-        sync_bus().append_event(stream=stream_of(account_id), event=message)
+        append(account_id=account_id, message=message, marks=[mark])
     except FeedDown as error:
         log.warning("orders.stream.unreachable", account_id=str(account_id), error=str(error))
+
+
+def append(*, account_id: UUID, message: dict[str, Any], marks: Sequence[str]) -> None:
+    """Append a message to the account's stream together with the marks of what it tells; raises FeedDown."""
+    sync_bus().append_event(stream=stream_of(account_id), event=message, marks=marks)
+
+
+def event_mark(event: OrderEvent) -> str:
+    """Name an event in the set of those that were told."""
+    return f"{event.order_id}:{event.sequence}"
+
+
+def trade_mark(trade_id: int) -> str:
+    """Name a trade in the set of those that were told."""
+    return f"trade:{trade_id}"
 
 
 def _number(value: Decimal | None) -> float | None:

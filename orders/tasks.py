@@ -13,14 +13,17 @@ from kombu.exceptions import OperationalError
 from accounts.errors import LoginNeeded, PlatformError
 from accounts.sessions import Sessions
 from kite.errors import KiteError
-from orders import changes, execution, reconciliation
+from orders import changes, execution, reconciliation, retelling, ties
 from orders.clock import DatabaseClock
 from orders.models import Order, OrderCommand
 from orders.queries import accounts_to_reconcile
+from orders.readings import BookReading
 from orders.states import CommandState, State
 
 log = structlog.get_logger(__name__)
 
+# An older fill without its trades is left to the periodic readings.
+YOUNG_FILL = timedelta(minutes=2)
 # A message this old is taken for lost, and the row is woken again.
 FORGOTTEN = timedelta(seconds=2)
 # Longer waits are left to the sweeper: a message with a countdown lives in one worker's memory.
@@ -84,9 +87,27 @@ def reconcile_account(self: Any, /, account_id: str, **_: object) -> None:
 
 @shared_task(name="orders.tasks.reconcile_books")
 def reconcile_books(**_: object) -> None:
-    """Have every account's books read."""
+    """Have every account's books read; one whose broker fails is asked less and less often."""
+    resting = BookReading.objects.filter(next_at__gt=DatabaseClock().now())
     for account in accounts_to_reconcile():
-        knock(reconcile_account, account.pk)
+        if not resting.filter(account_id=account.pk).exists():
+            knock(reconcile_account, account.pk)
+
+
+@shared_task(bind=True, name="orders.tasks.tie_account")
+def tie_account(self: Any, /, account_id: str, **_: object) -> None:
+    """Tie an account's trades to the broker's positions."""
+    try:
+        ties.tie(account_id=UUID(account_id), sessions=self.app.sessions, clock=DatabaseClock())
+    except (KiteError, PlatformError) as error:
+        log.warning("orders.positions.not_tied", account_id=account_id, error=str(error))
+
+
+@shared_task(name="orders.tasks.tie_positions")
+def tie_positions(**_: object) -> None:
+    """Have every account tied."""
+    for account in accounts_to_reconcile():
+        knock(tie_account, account.pk)
 
 
 @shared_task(name="orders.tasks.sweep")
@@ -97,6 +118,8 @@ def sweep(**_: object) -> None:
     stuck = changes.recover(now=now)
     woken = _wake_orders(now) + _wake_commands(now)
     looking = _wake_doubts(now)
+    _wake_books(now)
+    retelling.retell(now=now)
     if freed or doubted or stuck or looking:
         log.info("orders.sweep.done", freed=freed, doubted=doubted, commands=stuck, woken=woken, looking=looking)
 
@@ -123,6 +146,15 @@ def _wake_commands(now: datetime) -> int:
     return len(ids)
 
 
+def _wake_books(now: datetime) -> int:
+    """A fill was heard of and its trades were not: the book has them now, not only at the next periodic reading."""
+    young = ties.untraded_orders(now=now).filter(broker_updated_at__gt=now - YOUNG_FILL)
+    accounts = list(young.order_by("account_id").values_list("account_id", flat=True).distinct())
+    for account_id in accounts:
+        knock(reconcile_account, account_id)
+    return len(accounts)
+
+
 def _wake_doubts(now: datetime) -> int:
     """One look answers for all of an account's orders in doubt."""
     orders = Order.objects.filter(state=State.UNKNOWN, next_look_at__lte=now)
@@ -145,3 +177,4 @@ def _read_books(account_id: str, *, sessions: Sessions) -> None:
         return
     except (KiteError, PlatformError) as error:
         log.warning("orders.book.not_read", account_id=account_id, error=str(error))
+        reconciliation.note_failure(account_id=UUID(account_id), error=str(error), now=DatabaseClock().now())

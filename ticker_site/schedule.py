@@ -19,6 +19,11 @@ BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=2),
         "options": {"expires": 4},
     },
+    "tie positions": {
+        "task": "orders.tasks.tie_positions",
+        "schedule": timedelta(seconds=60),
+        "options": {"expires": 60},
+    },
     "clear halts": {
         "task": "ops.tasks.clear_halts",
         "schedule": timedelta(seconds=2),

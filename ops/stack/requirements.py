@@ -60,6 +60,12 @@ ORDERS = (
         long_bounds=(at_least("histories", 20_000),),
     ),
     Proof(
+        id="R11",
+        sentence="After a start or a silence the books are read before anything is sent.",
+        tests=("tests/orders/test_hearing.py",),
+        bounds=(exactly("sent before the book", 0), exactly("sent again", 0), at_most("seconds for 500 orders", 10)),
+    ),
+    Proof(
         id="R12",
         sentence="The order rate never exceeds the broker's.",
         tests=("tests/orders/test_rate.py", "tests/orders/test_budget.py"),

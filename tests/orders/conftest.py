@@ -17,7 +17,7 @@ from accounts.models import BrokerAccount
 from accounts.queries import Principal
 from accounts.sessions import Sessions
 from market_data.models import Instrument
-from orders import execution, intake
+from orders import execution, intake, reconciliation
 from orders.drafts import Wanted
 from orders.models import Order
 from orders.tags import installation_code
@@ -136,6 +136,7 @@ def open_desk(exchange: SandboxServer, settings: Any) -> Desk:
         account_id=account.pk, api_key=user.api_key, api_secret=user.api_secret, actor="test", reason="first", now=now
     )
     log_in(account, exchange, 0)
+    reconciliation.note_reading(account_id=account.pk, at=now)
     book = exchange.book(KEY)
     instrument = InstrumentFactory(tradingsymbol="INFY", instrument_token=book["instrument_token"], tick_size="0.1")
     return Desk(

@@ -1,11 +1,12 @@
 """The classification of answers, one fixture a row: only proof ends an attempt, everything else is doubt."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from accounts.sessions import Sessions
-from orders import execution
+from orders import execution, reconciliation
 from orders.models import OrderEvent
 from orders.states import State
 from tests.factories import CredentialFactory
@@ -26,6 +27,7 @@ def test_an_answer_proves_what_the_table_says(answer: Answer, settings: Any, num
     with serving(answer) as root:
         settings.KITE_REST_ROOT = root
         order = OrderFactory(account=CredentialFactory(live=True).account)
+        reconciliation.note_reading(account_id=order.account_id, at=datetime.now(UTC))
         again = execution.submit(order_id=order.pk, sessions=Sessions(), clock=MovedClock())
 
     order.refresh_from_db()
