@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from accounts.authentication import ApiKeyAuthentication, PrincipalSessionAuthentication
 from accounts.models import AccountGroup, AuditEntry, BrokerAccount, Credential
+from accounts.strict import StrictSerializer
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class AccountListSerializer(serializers.Serializer[object]):
     results = AccountSerializer(many=True)
 
 
-class NewAccountSerializer(serializers.ModelSerializer[BrokerAccount]):
+class NewAccountSerializer(StrictSerializer, serializers.ModelSerializer[BrokerAccount]):
     """An account to bring in."""
 
     group = serializers.SlugRelatedField(
@@ -104,14 +105,14 @@ class AccountChangeSerializer(NewAccountSerializer):
         fields = ("owner", "group", "streams_data", "places_orders", "source_address", "order_proxy")
 
 
-class StateSerializer(serializers.Serializer[object]):
+class StateSerializer(StrictSerializer):
     """The state wanted, and why."""
 
     state = serializers.ChoiceField(choices=["active", "cordoned", "retired"])
     reason = serializers.CharField(max_length=200)
 
 
-class ReasonSerializer(serializers.Serializer[object]):
+class ReasonSerializer(StrictSerializer):
     """Why."""
 
     reason = serializers.CharField(max_length=200)
@@ -169,7 +170,7 @@ class ProbeSerializer(serializers.Serializer[object]):
     user_name = serializers.CharField()
 
 
-class RotationSerializer(serializers.Serializer[object]):
+class RotationSerializer(StrictSerializer):
     """New key and secret, and why."""
 
     api_key = serializers.CharField(min_length=4, max_length=40)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rest_framework import serializers
 
+from accounts.strict import StrictSerializer
 from greeks.analytics import SIGN_ASSUMPTION
 from greeks.book import Totals, Unpriced
 from greeks.conventions import ForwardSource, PriceSource
@@ -175,7 +176,7 @@ class MovesSerializer(serializers.Serializer[Any]):
     )
 
 
-class BookSerializer(MovesSerializer):
+class BookSerializer(StrictSerializer, MovesSerializer):
     """Positions, and the moves to try on them."""
 
     positions = serializers.ListField(child=PositionSerializer(), min_length=1, max_length=1000)

@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 from rest_framework import serializers
 
+from accounts.strict import StrictSerializer
 from kite.types import Exchange, Mode
 from kite.wire import KIND_LTP
 from market_data.history import Answer, Question
@@ -89,7 +90,7 @@ class SubscriptionListSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(required=False, allow_null=True)
 
 
-class NamedSerializer(serializers.Serializer[Any]):
+class NamedSerializer(StrictSerializer):
     """Names of instruments: EXCHANGE:SYMBOL or an alias, saved lists, and chains as UNDERLYING:YYYY-MM-DD."""
 
     instruments = serializers.ListField(
@@ -150,7 +151,7 @@ class ListListSerializer(serializers.Serializer[Any]):
     results = ListSerializer(many=True)
 
 
-class WindowBodySerializer(serializers.ModelSerializer[ChainWindow]):
+class WindowBodySerializer(StrictSerializer, serializers.ModelSerializer[ChainWindow]):
     """How wide a window is and when it moves."""
 
     strikes = serializers.IntegerField(required=False, min_value=0, max_value=100)

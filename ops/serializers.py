@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.models import TradingHalt
+from accounts.strict import StrictSerializer
 from ops.stops import HaltReport
 
 
@@ -17,7 +18,7 @@ class HaltSerializer(serializers.ModelSerializer[TradingHalt]):
         read_only_fields = fields
 
 
-class EngageSerializer(serializers.Serializer[Any]):
+class EngageSerializer(StrictSerializer):
     """What to stop, how far and why."""
 
     scope = serializers.ChoiceField(choices=TradingHalt.Scope.choices)
@@ -27,14 +28,14 @@ class EngageSerializer(serializers.Serializer[Any]):
     cancel_orders = serializers.BooleanField(default=False)
 
 
-class ReleaseSerializer(serializers.Serializer[Any]):
+class ReleaseSerializer(StrictSerializer):
     """Why to let go; `ask` asks a second person instead."""
 
     reason = serializers.CharField(max_length=200)
     ask = serializers.BooleanField(default=False)
 
 
-class ClearSerializer(serializers.Serializer[Any]):
+class ClearSerializer(StrictSerializer):
     """What to clear; `ask` asks a second person to have positions closed instead."""
 
     flatten = serializers.BooleanField(default=False)

@@ -5,10 +5,11 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.strict import StrictSerializer
 from orders.baskets import WantedBasket, WantedLeg, circle_in, dependencies
 from orders.drafts import Wanted
 from orders.parents import OrderGroup
-from orders.serializers import WORD, OrderRequestSerializer, OrderSerializer, StrictSerializer
+from orders.serializers import WORD, OrderRequestSerializer, OrderSerializer
 from orders.states import Outcome
 
 MOST_LEGS = 20

@@ -11,11 +11,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.permissions import caller_of
+from accounts.strict import StrictSerializer
 from orders import intake, letters
 from orders.models import Order
 from orders.pages import page_of_orders
 from orders.requests import IDEMPOTENCY, PREFER, idempotency_key, sessions_of
-from orders.serializers import AskedSerializer, OrderFilterSerializer, OrderSerializer, StrictSerializer
+from orders.serializers import AskedSerializer, OrderFilterSerializer, OrderSerializer
 from orders.stream import order_document
 from orders.views import account_filter, asked_response, filters_of, order_response
 

@@ -12,11 +12,11 @@ from rest_framework.views import APIView
 from accounts.models import BrokerAccount
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label
+from accounts.strict import StrictSerializer
 from orders import margins
 from orders.basket_serializers import SPREAD, LegRequestSerializer
 from orders.drafts import Wanted
 from orders.requests import sessions_of
-from orders.serializers import StrictSerializer
 
 BODY = {"account": "main", "orders": SPREAD["legs"]}
 

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.strict import StrictSerializer
 from kite.limits import ICEBERG_LEGS
 from kite.types import Exchange, OrderType, Product, TransactionType, Validity, Variety
 from orders.drafts import Wanted
@@ -45,17 +46,6 @@ ORDER_EXAMPLES: dict[str, dict[str, Any]] = {
 
 def _values(kind: Any) -> list[str]:
     return [str(member.value) for member in kind]
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses fields it does not know: a misspelt price must not become a market order."""
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse unknown fields."""
-        unknown = sorted(set(self.initial_data) - set(self.fields))
-        if unknown:
-            raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such field."))
-        return attrs
 
 
 @extend_schema_serializer(

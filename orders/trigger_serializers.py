@@ -5,8 +5,9 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.strict import StrictSerializer
 from kite.types import Exchange, TransactionType
-from orders.serializers import SYMBOL, WORD, StrictSerializer
+from orders.serializers import SYMBOL, WORD
 from orders.states import Outcome
 from orders.trigger_book import WantedLeg, WantedTrigger
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.strict import StrictSerializer
 from kite.types import Exchange, Product
-from orders.serializers import SYMBOL, StrictSerializer
+from orders.serializers import SYMBOL
 from portfolio.exposure import Exposure, ProfitAndLoss
 from portfolio.models import Instruction
 from portfolio.readings import Part

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.strict import StrictSerializer
 from webhooks.models import Attempt, Delivery, Endpoint
 
 KIND = r"^(\*|[a-z_]+(\.[a-z_]+)*(\.\*)?)$"
@@ -14,17 +15,6 @@ EXAMPLE = {
     "kinds": ["orders.order.complete", "orders.gtt.*"],
     "accounts": ["main"],
 }
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses fields it does not know."""
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse unknown fields."""
-        unknown = sorted(set(self.initial_data) - set(self.fields))
-        if unknown:
-            raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such field."))
-        return attrs
 
 
 def _kinds(*, required: bool) -> serializers.ListField:

@@ -10,7 +10,9 @@ from rest_framework.test import APIClient
 from accounts.models import BrokerAccount
 from orders.models import Order
 from tests.factories import BrokerAccountFactory, CredentialFactory
+from tests.security.routes import Deed
 from tests.security.test_a01_access_control import ORDER
+from tests.security.test_a05_injection import WRITES
 
 OURS = {
     "state": "COMPLETE",
@@ -27,7 +29,7 @@ OURS = {
 SECRETS = ("secret", "password", "access_token", "totp", "pepper", "digest", "request_token")
 # Asked for, once, and never given back; or given once, when it is made.
 TAKEN = {"api_secret", "request_token"}
-SHOWN_ONCE = {"secret"}
+SHOWN_ONCE = {"secret", "signing_secret"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -51,6 +53,27 @@ def test_whose_account_it_is_cannot_be_written(administrator: APIClient, name: s
 
     assert answer.status_code in {400, 403}
     assert BrokerAccount.objects.get().label == account.label
+
+
+def _takes_a_body(deed: Deed) -> bool:
+    schema: Any = SchemaGenerator().get_schema(request=None, public=True)
+    return "requestBody" in schema["paths"].get(deed.route, {}).get(deed.method.lower(), {})
+
+
+def test_a_field_nobody_knows_is_named(administrator: APIClient) -> None:
+    """A misspelt price must not become a market order, nor a misspelt limit no limit."""
+    account = BrokerAccountFactory()
+    quiet = []
+    for deed in [one for one in WRITES if _takes_a_body(one)]:
+        send = getattr(administrator, deed.method.lower())
+        body = {"pirce": 1, "account": account.label}
+        answer = send(deed.path(label=account.label), body, format="json", headers={"Idempotency-Key": str(uuid4())})
+        if answer.status_code == 404:
+            continue
+        if answer.status_code != 400 or "pirce" not in answer.json().get("errors", {}):
+            quiet.append((str(deed), answer.status_code))
+
+    assert quiet == []
 
 
 def test_no_answer_has_a_field_for_a_secret() -> None:
