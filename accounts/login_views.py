@@ -14,6 +14,7 @@ from accounts.login_provider import login_provider
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label, current_credential
 from accounts.serializers import AccountSerializer, AccountStatus
+from accounts.strict import StrictSerializer
 from accounts.views import MAY_LOG_IN
 
 
@@ -23,7 +24,7 @@ class LoginUrlSerializer(serializers.Serializer[Any]):
     url = serializers.URLField()
 
 
-class RequestTokenSerializer(serializers.Serializer[Any]):
+class RequestTokenSerializer(StrictSerializer):
     """What the broker's page led to; it works once, for a few minutes."""
 
     request_token = serializers.CharField(max_length=200)

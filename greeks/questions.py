@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from rest_framework import serializers
 
+from accounts.strict import StrictSerializer
 from greeks.conventions import EXPIRY_TIMES, IST, Profile
 from greeks.errors import NotEnoughQuotes
 from greeks.serializers import DECIMALS, UNITS, columns_document, head_document, number, numbers, reasons
@@ -20,7 +21,7 @@ SIGNS: Final[Mapping[str, float]] = {"CE": 1.0, "PE": -1.0}
 MOST_CASES: Final = 1_000
 
 
-class CaseSerializer(serializers.Serializer[Any]):
+class CaseSerializer(StrictSerializer):
     """One option as it might be: a price asks for its volatility, a volatility for its price."""
 
     profile = serializers.ChoiceField(choices=[each.value for each in Profile], default=Profile.FWD_CAL.value)
@@ -48,7 +49,7 @@ class CaseSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-class CasesSerializer(serializers.Serializer[Any]):
+class CasesSerializer(StrictSerializer):
     """Many cases, answered in their order."""
 
     cases = serializers.ListField(child=CaseSerializer(), min_length=1, max_length=MOST_CASES)
