@@ -217,7 +217,7 @@ class CredentialAdmin(ScopedAdmin):
         """Seal everything with a new key."""
         deed = Deed(
             title="Rotate the encryption key",
-            explanation="A new key seals from now on, and a worker moves every sealed value to it while trading goes on. "
+            explanation="A new key seals from now on, and a worker moves every sealed value to it meanwhile. "
             "The old key stays in the ring until it is dropped at a shell: older backups need it. It takes two people.",
             done="The new key seals; the values are being moved.",
             act=lambda _row, **values: key_rotation.order(**values),
