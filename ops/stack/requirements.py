@@ -1,5 +1,6 @@
 """The requirements that `manage.py prove` proves. Another area adds a tuple of its own to PROOFS."""
 
+from ops.stack.account_proofs import ACCOUNTS
 from ops.stack.proofs import Proof, at_least, at_most, exactly
 
 NOTHING_WRONG = tuple(exactly(kind, 0) for kind in ("duplicate", "lost", "phantom", "stuck"))
@@ -86,4 +87,4 @@ ORDERS = (
         long_bounds=(at_least("engagements", 200),),
     ),
 )
-PROOFS = ORDERS
+PROOFS = (*ORDERS, *ACCOUNTS)

@@ -163,7 +163,7 @@ def test_a_rotation_killed_half_way_leaves_every_value_readable(ring: Path, numb
     command = [sys.executable, "manage.py", "rotate_encryption_key"]
 
     killed = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(resealing.keys_in_use()) == 2 or killed.poll() is not None, seconds=30)
+    wait_for(lambda: len(resealing.keys_in_use()) == 2 or killed.poll() is not None, seconds=180)
     killed.send_signal(signal.SIGKILL)
     killed.wait(10)
 

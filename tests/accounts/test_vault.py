@@ -142,6 +142,7 @@ def test_the_writing_key_stays_in_the_ring(path: Path) -> None:
         ring.without_key(key_id=ring.writing)
 
 
+@pytest.mark.proof(id="R19")
 @pytest.mark.parametrize(
     "elsewhere",
     [
@@ -168,6 +169,7 @@ def test_every_cut_of_a_sealed_value_is_noticed(path: Path) -> None:
             unseal(sealed=sealed[:length], place=PLACE, provider=provider)
 
 
+@pytest.mark.proof(id="R19")
 def test_every_flipped_bit_of_a_sealed_value_is_noticed(path: Path) -> None:
     provider = KeyFileProvider(path=path)
     sealed = seal(plaintext=b"secret", place=PLACE, provider=provider)

@@ -16,6 +16,7 @@ from accounts.vault.envelope import Place, key_id_of, seal, unseal
 from tests.accounts.providers import KEEPERS, Keeper
 from tests.factories import CredentialFactory
 
+pytestmark = pytest.mark.proof(id="R19")
 CONTEXT = {"installation": "here", "model": "m", "field": "f", "primary_key": "1", "key_id": "k"}
 PLACE = Place(installation="here", model="accounts.credential", field="api_secret", primary_key="1")
 

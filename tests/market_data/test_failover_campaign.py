@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -150,6 +151,10 @@ def ear(desk: Desk) -> Iterator[Ear]:
     listening.close()
 
 
+def is_heard(ear: Ear, tokens: set[int]) -> bool:
+    return ear.deaf_seconds(tokens) is not None
+
+
 def is_out(account: BrokerAccount) -> bool:
     account.refresh_from_db()
     return account.state != BrokerAccount.State.ACTIVE
@@ -164,9 +169,9 @@ def campaign(desk: Desk, feed: RunningFeed, ear: Ear, numbers: Numbers, *, count
         assert tokens
         INJECTIONS[number // len(desk.accounts) % len(INJECTIONS)](desk, victim)
         ear.attend()
-        wait_for(lambda tokens=tokens: ear.deaf_seconds(tokens) is not None, seconds=PATIENCE, every=0.01)
+        wait_for(partial(is_heard, ear, tokens), seconds=PATIENCE, every=0.01)
         deaf.append(ear.deaf_seconds(tokens) or 0.0)
-        wait_for(lambda victim=victim: is_out(victim), seconds=PATIENCE, every=0.05)
+        wait_for(partial(is_out, victim), seconds=PATIENCE, every=0.05)
         wait_for(lambda: sum(desk.tokens().values()) == INSTRUMENTS, seconds=PATIENCE, every=0.1)
         numbers.add("losses")
         numbers.add("subscriptions lost", INSTRUMENTS - sum(desk.tokens().values()))
