@@ -90,7 +90,8 @@ class FundBook:
     def order(self, *, user_id: str, order_id: str) -> dict[str, object]:
         return _found(self.orders.get(user_id, {}), order_id, "order_id")
 
-    def place_sip(self, *, user_id: str, form: dict[str, str], now: datetime) -> str:
+    def place_sip(self, *, user_id: str, form: dict[str, str], now: datetime) -> dict[str, str]:
+        """Register a SIP; an `initial_amount` is paid by an order of its own, at once."""
         fund = self.fund(form)
         frequency = choice(form, "frequency", tuple(FREQUENCIES))
         instalments = -1 if form.get("instalments") == "-1" else whole(form, "instalments")
@@ -104,7 +105,11 @@ class FundBook:
             "pending_instalments": instalments, "instalment_day": whole(form, "instalment_day", default=0),
             "sip_type": "sip", "completed_instalments": 0, "sip_id": sip_id, "fund_source": "pool",
         }  # fmt: skip
-        return sip_id
+        first = decimal(form, "initial_amount", default=0.0)
+        if first <= 0:
+            return {"sip_id": sip_id}
+        order = {"tradingsymbol": fund.tradingsymbol, "transaction_type": "BUY", "amount": str(first)}
+        return {"order_id": self.place(user_id=user_id, form=order, now=now), "sip_id": sip_id}
 
     def sip(self, *, user_id: str, sip_id: str) -> dict[str, object]:
         return _found(self.sips.get(user_id, {}), sip_id, "sip_id")
@@ -138,6 +143,19 @@ class FundBook:
             }
             for position, fund in enumerate(chosen)
         ]
+
+    def trades(self, *, user_id: str, tradingsymbol: str, today: date) -> list[dict[str, object]]:
+        """Return the purchases behind a holding: one, a quarter ago."""
+        rows = {str(row["tradingsymbol"]): row for row in self.holdings(user_id)}
+        row = _found(rows, tradingsymbol, "isin")
+        quantity, price = float(str(row["quantity"])), float(str(row["average_price"]))
+        return [
+            {
+                "fund": row["fund"], "tradingsymbol": tradingsymbol, "average_price": price, "variety": "regular",
+                "exchange_timestamp": (today - timedelta(days=91)).isoformat(), "folio": row["folio"],
+                "amount": round(quantity * price, 2), "quantity": quantity,
+            }
+        ]  # fmt: skip
 
 
 def _found(rows: dict[str, dict[str, object]], key: str, name: str) -> dict[str, object]:

@@ -16,7 +16,10 @@ def _check_writable(call: Call) -> None:
 
 
 async def list_orders(call: Call) -> object:
-    return list(call.site.funds.orders.get(call.caller.user_id, {}).values())
+    """Return the orders, those of `from` to `to` where dates are given."""
+    first, last = call.request.query.get("from") or "", call.request.query.get("to") or "9999"
+    rows = call.site.funds.orders.get(call.caller.user_id, {}).values()
+    return [row for row in rows if first[:10] <= str(row["order_timestamp"])[:10] <= last[:10]]
 
 
 async def show_order(call: Call) -> object:
@@ -50,8 +53,7 @@ async def show_sip(call: Call) -> object:
 
 async def place_sip(call: Call) -> object:
     _check_writable(call)
-    sip_id = call.site.funds.place_sip(user_id=call.caller.user_id, form=form_of(call), now=call.site.clock.now())
-    return {"sip_id": sip_id}
+    return call.site.funds.place_sip(user_id=call.caller.user_id, form=form_of(call), now=call.site.clock.now())
 
 
 async def modify_sip(call: Call) -> object:
@@ -72,6 +74,16 @@ async def holdings(call: Call) -> object:
     return call.site.funds.holdings(call.caller.user_id)
 
 
+async def holding_trades(call: Call) -> object:
+    return call.site.funds.trades(
+        user_id=call.caller.user_id, tradingsymbol=call.arg("isin"), today=call.site.clock.today()
+    )
+
+
+async def allotments(call: Call) -> object:
+    return [row["tradingsymbol"] for row in call.site.funds.holdings(call.caller.user_id)]
+
+
 async def instruments(call: Call) -> object:
     return web.Response(body=funds_csv(call.site.clock.today()), content_type="text/csv")
 
@@ -87,5 +99,7 @@ ROUTES = (
     Route("PUT", "/mf/sips/{sip_id}", "mf.sip.modify", modify_sip),
     Route("DELETE", "/mf/sips/{sip_id}", "mf.sip.cancel", cancel_sip),
     Route("GET", "/mf/holdings", "mf.holdings", holdings),
+    Route("GET", "/mf/holdings/{isin}", "mf.holding.show", holding_trades),
+    Route("GET", "/mf/allotments", "mf.allotments", allotments),
     Route("GET", "/mf/instruments", "mf.instruments", instruments, signed=False),
 )
