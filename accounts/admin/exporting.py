@@ -24,9 +24,7 @@ class Echo:
 
 
 @admin.action(description="Export as CSV", permissions=["view"])
-def export_as_csv(
-    modeladmin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
-) -> StreamingHttpResponse:
+def export_as_csv(_page: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]) -> StreamingHttpResponse:
     """Send the chosen rows, in the order of the list."""
     meta = queryset.model._meta  # noqa: SLF001 (documented by Django)
     name = f"{meta.model_name}-{timezone.localtime():%Y%m%d-%H%M%S}.csv"
