@@ -101,7 +101,8 @@ def _kept(instrument: Instrument, part: Stretch, now: datetime) -> bool:
         return False
     open_gap = Q(ended_at__isnull=True) | Q(ended_at__gt=part.start)
     gaps = FeedGap.objects.filter(open_gap, started_at__lt=part.end)
-    return not gaps.filter(instrument_tokens__contains=instrument.instrument_token).exists()
+    ours = Q(instrument_tokens__contains=instrument.instrument_token) | Q(instrument_tokens=[])
+    return not gaps.filter(ours).exists()
 
 
 def _drop_unknown(instrument: Instrument, stretch: Stretch, known: Sequence[datetime]) -> int:

@@ -19,7 +19,8 @@ from market_data.partitions import ensure
 RESTORE = """
 SELECT DISTINCT ON (instrument_token) instrument_token, extract(epoch FROM start_at)::bigint / 60, open::float8,
     high::float8, low::float8, close::float8, day_volume - volume, day_volume, COALESCE(oi, 0), false
-FROM market_data_candle WHERE start_at > (SELECT max(start_at) - interval '1 day' FROM market_data_candle)
+FROM market_data_candle
+WHERE start_at > (SELECT max(start_at) - interval '1 day' FROM market_data_candle WHERE source = 'ticks')
 ORDER BY instrument_token, start_at DESC
 """
 UPSERT = """

@@ -167,9 +167,9 @@ def test_our_own_minutes_of_today_answer_where_the_recorder_heard_them_all(
     assert asked(exchange, since) == 0
 
 
-@pytest.mark.parametrize("ended", [None, timedelta(minutes=5)])
+@pytest.mark.parametrize(("ended", "tokens"), [(None, [1, 408_065]), (timedelta(minutes=5), [408_065]), (None, [])])
 def test_minutes_with_a_gap_in_the_feed_are_the_brokers(
-    exchange: SandboxServer, broker: Broker, infy: Instrument, ended: timedelta | None
+    broker: Broker, infy: Instrument, ended: timedelta | None, tokens: list[int]
 ) -> None:
     opening = NOW.replace(hour=9, minute=15)
     record(infy, opening, 30)
@@ -178,7 +178,7 @@ def test_minutes_with_a_gap_in_the_feed_are_the_brokers(
         cause="socket",
         started_at=opening + timedelta(minutes=3),
         ended_at=None if ended is None else opening + ended,
-        instrument_tokens=[1, infy.instrument_token],
+        instrument_tokens=tokens,
     )
 
     answer = read(question(infy, opening, opening + timedelta(minutes=30)), broker=broker, now=NOW)
