@@ -198,6 +198,9 @@ def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: prici
     updates.record(order=order, before=None, move=first, now=order.created_at)
     if denial is None:
         transaction.on_commit(partial(tasks.knock, tasks.submit_order, order.pk))
+    if price is not None and not price.band_known:
+        learn = partial(tasks.learn_soon, account_id=order.account_id, instrument_id=instrument.pk)
+        transaction.on_commit(learn, robust=True)
 
 
 def _facts(order: Order, *, wanted: Wanted, instrument: Instrument, price: pricing.Price | None) -> risk.Facts:

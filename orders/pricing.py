@@ -35,6 +35,7 @@ class Price:
     rupees: Decimal
     age_seconds: float
     band: Band | None = None
+    band_known: bool = True
 
 
 def last_price(*, instrument: Instrument, account_id: UUID, sessions: Sessions, now: datetime) -> Price:
@@ -60,7 +61,15 @@ def last_price(*, instrument: Instrument, account_id: UUID, sessions: Sessions, 
 def known_price(*, instrument: Instrument, now: datetime) -> Price | None:
     """Return the fresh price that ticks or earlier quotes told, None where neither did."""
     price = _streamed(instrument, now=now) or _quoted_before(instrument, now=now)
-    return price and replace(price, band=_band(instrument))
+    if price is None:
+        return None
+    try:
+        blob = sync_bus().get_blob(_band_key(instrument))
+    except FeedDown:
+        blob = None
+    limits = json.loads(blob) if blob else []
+    band = (Decimal(limits[0]), Decimal(limits[1])) if limits else None
+    return replace(price, band=band, band_known=blob is not None)
 
 
 def ask(*, instruments: Sequence[Instrument], account_id: UUID, sessions: Sessions, now: datetime) -> dict[str, Price]:
@@ -91,15 +100,6 @@ def _share(instruments: Sequence[Instrument], found: Mapping[str, Price], *, now
     with contextlib.suppress(FeedDown):
         sync_bus().put_blobs(blobs=quotes, seconds=QUOTE_SECONDS)
         sync_bus().put_blobs(blobs=bands, seconds=BAND_SECONDS)
-
-
-def _band(instrument: Instrument) -> Band | None:
-    try:
-        blob = sync_bus().get_blob(_band_key(instrument))
-    except FeedDown:
-        return None
-    limits = json.loads(blob) if blob else []
-    return (Decimal(limits[0]), Decimal(limits[1])) if limits else None
 
 
 def _band_of(quote: Quote) -> Band | None:

@@ -13,7 +13,8 @@ from kombu.exceptions import OperationalError
 from accounts.errors import LoginNeeded, PlatformError
 from accounts.sessions import Sessions
 from kite.errors import KiteError
-from orders import changes, execution, reconciliation, retelling, ties
+from market_data.models import Instrument
+from orders import changes, execution, pricing, reconciliation, retelling, ties
 from orders.clock import DatabaseClock
 from orders.models import Order, OrderCommand
 from orders.queries import accounts_to_reconcile
@@ -39,6 +40,28 @@ def knock(task: Callable[..., Any], argument: UUID, *, countdown: float = 0.0) -
         task.apply_async(args=[str(argument)], countdown=countdown or None, retry=False)  # type: ignore[attr-defined]
     except (OperationalError, OSError) as error:
         log.warning("orders.tasks.queue_unreachable", id=str(argument), error=str(error))
+
+
+def learn_soon(*, account_id: UUID, instrument_id: int) -> None:
+    """Have the day's limits of an instrument asked for; without the queue the next order tries again."""
+    try:
+        learn_limits.apply_async(args=[str(account_id), instrument_id], retry=False, expires=30)
+    except (OperationalError, OSError) as error:
+        log.warning("orders.tasks.queue_unreachable", id=str(instrument_id), error=str(error))
+
+
+@shared_task(bind=True, name="orders.tasks.learn_limits")
+def learn_limits(self: Any, /, account_id: str, instrument_id: int, **_: object) -> None:
+    """Ask for a streamed instrument's circuit limits, which ticks do not carry."""
+    instrument = Instrument.objects.get(pk=instrument_id)
+    now = DatabaseClock().now()
+    known = pricing.known_price(instrument=instrument, now=now)
+    if known is not None and known.band_known:
+        return
+    try:
+        pricing.ask(instruments=[instrument], account_id=UUID(account_id), sessions=self.app.sessions, now=now)
+    except (KiteError, PlatformError) as error:
+        log.info("orders.limits.not_learned", instrument=str(instrument), error=str(error))
 
 
 @shared_task(bind=True, name="orders.tasks.submit_order")

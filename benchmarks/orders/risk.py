@@ -37,6 +37,7 @@ from market_data.bus import AsyncBus, sync_bus  # noqa: E402
 from market_data.models import Instrument  # noqa: E402
 from orders import execution, intake, pricing, risk  # noqa: E402
 from orders.models import Order, RiskLimit  # noqa: E402
+from orders.objections import Denial  # noqa: E402
 from orders.queries import similar_exists  # noqa: E402
 from orders.states import State  # noqa: E402
 from tests.factories import BrokerAccountFactory  # noqa: E402
@@ -101,7 +102,7 @@ def one_round(work: Callable[[], object], *, count: int) -> tuple[float, float, 
     spent = []
     gc.disable()
     for number in range(count):
-        if number % 200 == 0:
+        if number % 50 == 0:
             asyncio.run(keep_fresh())
             work()
         started = time.perf_counter()
@@ -164,7 +165,7 @@ def sessions_of_process() -> Sessions:
     return Sessions()
 
 
-def whole_check(order: Order, instrument: Instrument) -> risk.Denial | None:
+def whole_check(order: Order, instrument: Instrument) -> Denial | None:
     """Ask everything the intake asks between parsing and writing."""
     now = datetime.now(UTC)
     price = price_of(instrument)

@@ -1,13 +1,17 @@
 """What an account has at stake: positions, exposure, bands, hours, orphans, on both sides of each bound."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
+from redis import Redis
 
+from market_data.batches import Batch, BatchKind
 from market_data.models import Instrument
-from orders import execution, hours, letters, pricing, reconciliation, risk
+from orders import execution, hours, letters, pricing, reconciliation, risk, tasks
 from orders.clock import trading_day
 from orders.errors import OrderUnknown
 from orders.models import Order, OrderBudget, RiskLimit
@@ -15,7 +19,7 @@ from orders.objections import Market
 from orders.queries import Exposure, Stake, stake_of
 from orders.states import State
 from orders.tags import Tag, encode, installation_code
-from tests.market_data.factories import InstrumentFactory
+from tests.market_data.factories import InstrumentFactory, ticks
 from tests.orders.conftest import Desk
 from tests.orders.factories import OrderFactory, order_row
 from tests.orders.test_risk import code_of
@@ -253,3 +257,26 @@ def test_a_frozen_quantity_says_how_to_be_cut(desk: Desk) -> None:
 
     assert order.reason_code == "FREEZE_QUANTITY"
     assert "autoslice" in order.reason
+
+
+def stream(desk: Desk) -> None:
+    """Publish the instrument's last price as the feed does."""
+    rows = ticks({desk.instrument.instrument_token: desk.last_price}, received_at=time.time())
+    snapshot = Batch(
+        kind=BatchKind.SNAPSHOT, shard=0, epoch=1, from_sequence=0, to_sequence=1, published_us=1, rows=rows
+    )
+    Redis.from_url(django_settings.REDIS_URL, socket_timeout=5).set("lvc:0", snapshot.pack())
+
+
+def test_the_limits_of_a_streamed_instrument_are_learned_beside_the_order(desk: Desk) -> None:
+    stream(desk)
+    low = Decimal(str(desk.sandbox.book("NSE:INFY")["lower_circuit_limit"]))
+    first = desk.place(order_type="LIMIT", price=low - Decimal("0.1"))
+    calls = len(desk.sandbox.journal(since=desk.since, route="quote.full"))
+
+    tasks.learn_limits(str(desk.account.pk), desk.instrument.pk)
+    stream(desk)
+    second = desk.place(order_type="LIMIT", price=low - Decimal("0.1"))
+
+    assert (first.state, calls) == (State.READY, 0)
+    assert (second.state, second.reason_code) == (State.DENIED, "PRICE_BAND")

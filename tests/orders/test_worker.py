@@ -42,6 +42,7 @@ def start_worker(desk: Desk) -> subprocess.Popen[bytes]:
         **os.environ,
         "DATABASE_URL": database.geturl(),
         "REDIS_URL": django_settings.REDIS_URL,
+        "INSTALLATION_ID": django_settings.INSTALLATION_ID,
         "KITE_REST_ROOT": desk.sandbox.rest_root,
         "KITE_WS_ROOT": desk.sandbox.ws_root,
     }
