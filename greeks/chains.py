@@ -110,23 +110,36 @@ class Engine:
 
     def _publish(self, plan: Layout, market: Market, terms: Sequence[Terms], rows: store.Rows, now: datetime) -> int:
         stamp = now.timestamp()
-        heads: list[bytes] = []
+        newest = _newest(plan, market)
+        due = [self._is_due(slot.key, at, stamp) for slot, at in zip(plan.slots, newest, strict=True)]
+        sequences = [
+            self._next(slot.key, stamp) if is_due else self._published.get(slot.key, (0, 0.0))[0]
+            for slot, is_due in zip(plan.slots, due, strict=True)
+        ]
+        heads = store.heads(
+            headers=[
+                valuation.header(slot=slot, terms=term, sequence=sequence, now=now)
+                for slot, term, sequence in zip(plan.slots, terms, sequences, strict=True)
+            ],
+            sizes=[(slot.rows.stop - slot.rows.start, len(slot.symbols)) for slot in plan.slots],
+        )
         blobs: list[NamedBlob] = []
-        for slot, term in zip(plan.slots, terms, strict=True):
-            newest = _newest(slot, market)
-            sequence, known = self._published.get(slot.key, (0, -np.inf))
-            due = newest > known or stamp - sequence / 1000 >= REPUBLISH_SECONDS
-            sequence = max(sequence + 1, int(stamp * 1000)) if due else sequence
-            header = valuation.header(slot=slot, terms=term, sequence=sequence, now=now)
-            heads.append(store.head(header=header, rows=rows[slot.rows], symbols=slot.symbols))
-            if due:
-                blob = store.pack(head=heads[-1], rows=rows[slot.rows], symbols=slot.symbols)
-                blobs.append(NamedBlob(slot.key.blob, blob, slot.key.topic, sequence))
-                self._published[slot.key] = (sequence, newest)
+        for place in np.flatnonzero(due):
+            slot, sequence = plan.slots[place], sequences[place]
+            blob = store.pack(head=heads[place], rows=rows[slot.rows], symbols=slot.symbols)
+            blobs.append(NamedBlob(slot.key.blob, blob, slot.key.topic, sequence))
+            self._published[slot.key] = (sequence, newest[place])
         if blobs:
             index = NamedBlob(store.INDEX, b"".join(heads), store.INDEX, int(stamp * 1000))
             self._bus.put_blobs(blobs=[*blobs, index], seconds=KEPT_SECONDS)
         return len(blobs)
+
+    def _is_due(self, key: store.ChainKey, newest: float, stamp: float) -> bool:
+        sequence, known = self._published.get(key, (0, -np.inf))
+        return newest > known or stamp - sequence / 1000 >= REPUBLISH_SECONDS
+
+    def _next(self, key: store.ChainKey, stamp: float) -> int:
+        return max(self._published.get(key, (0, 0.0))[0] + 1, int(stamp * 1000))
 
 
 @cache
@@ -135,12 +148,23 @@ def engine() -> Engine:
     return Engine(bus=sync_bus())
 
 
-def _newest(slot: ChainSlot, market: Market) -> float:
-    """When the last tick of the chain or of what prices it came."""
-    places = [future.row for future in (slot.same_expiry, slot.nearest) if future]
-    places += [slot.index] if slot.index is not None else []
-    times = np.concatenate([market.received_at[slot.rows], market.received_at[places]])
-    return float(np.nanmax(times)) if np.isfinite(times).any() else -np.inf
+def _newest(plan: Layout, market: Market) -> list[float]:
+    """When the last tick of each chain or of what prices it came."""
+    if not plan.slots:
+        return []
+    received_at = np.where(np.isfinite(market.received_at), market.received_at, -np.inf)
+    of_options = np.maximum.reduceat(received_at, [slot.rows.start for slot in plan.slots])
+    if plan.slots[-1].rows.stop < len(received_at):
+        of_options[-1] = received_at[plan.slots[-1].rows].max()
+    return [
+        max(float(options), *(float(received_at[row]) for row in _helpers(slot)), -np.inf)
+        for slot, options in zip(plan.slots, of_options, strict=True)
+    ]
+
+
+def _helpers(slot: ChainSlot) -> list[int]:
+    rows = [future.row for future in (slot.same_expiry, slot.nearest) if future]
+    return [*rows, slot.index] if slot.index is not None else rows
 
 
 def _drifted(plan: Layout, spots: dict[int, float]) -> bool:

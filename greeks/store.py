@@ -1,6 +1,6 @@
 """A computed chain as one packed blob: fixed header, rows, trading symbols. The latest one stands on the bus."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
@@ -147,17 +147,23 @@ def parse_key(text: str) -> ChainKey:
 
 def head(*, header: Mapping[str, object], rows: Rows, symbols: bytes) -> bytes:
     """Return a chain's header as bytes; a run of them is the index of the live chains."""
-    head = np.zeros(1, HEADER)
-    head["magic"], head["version"] = MAGIC, VERSION
-    head["rows"], head["symbol_bytes"] = len(rows), len(symbols)
-    for name, value in header.items():
-        head[name] = value
-    return head.tobytes()
+    return heads(headers=[header], sizes=[(len(rows), len(symbols))])[0]
+
+
+def heads(*, headers: Sequence[Mapping[str, object]], sizes: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Return the headers of chains of these numbers of rows and bytes of symbols; all headers name the same fields."""
+    table = np.zeros(len(headers), HEADER)
+    table["magic"], table["version"] = MAGIC, VERSION
+    table["rows"], table["symbol_bytes"] = np.array(sizes, np.uint32).reshape(-1, 2).T
+    for name in headers[0] if headers else ():
+        table[name] = [header[name] for header in headers]
+    whole, width = table.tobytes(), HEADER.itemsize
+    return [whole[start : start + width] for start in range(0, len(whole), width)]
 
 
 def pack(*, head: bytes, rows: Rows, symbols: bytes) -> bytes:
     """Return the blob of one chain; `symbols` are the rows' trading symbols, separated by newlines."""
-    return head + rows.tobytes() + symbols
+    return b"".join((head, rows.tobytes() if not rows.flags.c_contiguous else rows.data, symbols))
 
 
 def unpack_index(blob: bytes) -> list[Chain]:

@@ -10,8 +10,7 @@ from tests.greeks.market import OptionMarket, build_market
 
 
 @pytest.fixture
-def market(request: pytest.FixtureRequest, clean_redis: Redis) -> OptionMarket:
-    request.getfixturevalue("transactional_db" if request.node.get_closest_marker("django_db") else "db")
+def market(db: None, clean_redis: Redis) -> OptionMarket:
     return build_market(redis=clean_redis)
 
 
