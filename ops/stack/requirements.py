@@ -35,6 +35,18 @@ ORDERS = (
         ),
     ),
     Proof(
+        id="R04",
+        sentence="Unknown outcomes are resolved by evidence alone, after every lag from 0 to 600 s.",
+        tests=("tests/orders/test_doubt.py",),
+        bounds=(
+            at_least("lags", 15),
+            exactly("given up before 180 s", 0),
+            exactly("not adopted", 0),
+            exactly("sent twice", 0),
+            at_most("seconds from visible to known", 15),
+        ),
+    ),
+    Proof(
         id="R05",
         sentence="The API is idempotent: one intent for each key, whatever the storm.",
         tests=("tests/orders/test_intake.py",),
@@ -46,6 +58,14 @@ ORDERS = (
         sentence="Duplicate delivery of messages is harmless.",
         tests=("tests/orders/test_worker.py",),
         bounds=(exactly("extra sends", 0),),
+    ),
+    Proof(
+        id="R07",
+        sentence="The loss of Redis is harmless to orders.",
+        tests=("tests/orders/test_sweeper.py",),
+        bounds=(exactly("orders lost with Redis", 0), at_most("pick-up seconds", 5)),
+        long_bounds=(at_least("losses of Redis", 30),),
+        not_covered=("a Redis that stalls: tests/accounts and tests/market_data bound what each call then costs",),
     ),
     Proof(
         id="R09",
@@ -74,6 +94,18 @@ ORDERS = (
         not_covered=("sixty minutes and four hosts: python -m benchmarks.orders --seconds 3600 measures the rate",),
     ),
     Proof(
+        id="R14",
+        sentence="Never two accounts for one intent: no writer can move an order.",
+        tests=("tests/orders/test_doubt.py",),
+        bounds=(exactly("moved orders", 0), at_least("attempts to move", 200)),
+        long_bounds=(at_least("attempts to move", 10_000),),
+    ),
+    Proof(
+        id="R15",
+        sentence="One breaker for all processes: of eight one probes, in fifty trials.",
+        tests=("tests/accounts/test_breaker.py",),
+    ),
+    Proof(
         id="R16",
         sentence="Pre-trade risk is complete, and a race on a limit admits the limit.",
         tests=("tests/orders/test_risk.py",),
@@ -85,6 +117,12 @@ ORDERS = (
         tests=("tests/orders/test_kill_switch.py",),
         bounds=(at_most("engage p99 in seconds", 1), exactly("sent after the commit", 0)),
         long_bounds=(at_least("engagements", 200),),
+    ),
+    Proof(
+        id="R18",
+        sentence="The regulator's fields are checked before anything leaves.",
+        tests=("tests/orders/test_risk.py",),
+        not_covered=("the age of the freeze file, and five years of retention: no row of an order is ever deleted",),
     ),
 )
 PROOFS = (*ORDERS, *ACCOUNTS)
