@@ -16,7 +16,7 @@ from accounts.evidence import Evidence, spoken
 from accounts.queries import Principal
 from market_data.asking import Asked, Unknown, resolve
 from market_data.commands import Allowance, Command, Limits, id_of, parse
-from market_data.errors import BadCommand, Draining
+from market_data.errors import BadCommand
 from market_data.frames import FIELDS, Format
 from market_data.hub import Hub
 from market_data.hub_clients import Client
@@ -91,8 +91,7 @@ class TickConsumer:
             self._hub.leave(self._client)
 
     async def _authenticate(self) -> Principal:
-        if self._door.draining:
-            raise Draining("this process is about to end: come back in a moment")
+        self._door.check()
         principal = await self._evidence.principal(now=timezone.now())
         _check(principal)
         return principal

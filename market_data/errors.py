@@ -96,6 +96,14 @@ class Draining(MarketDataError):
     retryable = True
 
 
+class Full(MarketDataError):
+    """This process holds as many sockets as it may; connect again, to another."""
+
+    code = "too_many_sockets"
+    status = 503
+    retryable = True
+
+
 class BadBatch(MarketDataError):
     """Bytes on the bus are not a batch this version can read."""
 

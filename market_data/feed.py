@@ -26,6 +26,7 @@ from market_data.pressure import Gauge, protected
 from market_data.sharding import CONNECTIONS, PER_CONNECTION
 from market_data.spool import Spool
 from market_data.table import Tokens
+from market_data.together import together
 
 log = structlog.get_logger(__name__)
 
@@ -79,9 +80,7 @@ class Feed:
         jobs = (self._follow_plan, self._flush_for_ever, self._snapshot_for_ever, self._tell_for_ever, self._mend)
         try:
             self._ingest = await self._begin()
-            async with asyncio.TaskGroup() as group:
-                for job in jobs:
-                    group.create_task(job(), name=job.__name__)
+            await together(*(job() for job in jobs))
         finally:
             await self._close_everything()
 
@@ -201,10 +200,12 @@ class Feed:
         lines = [line for lines in self._lines.values() for line in lines] + [line for _, line, _ in self._retiring]
         for task in self._mending:
             task.cancel()
-        await asyncio.gather(*(line.close() for line in lines))
-        await self._outbox.close()
-        await self._in_database(self._ledger.close)
-        self._database.shutdown(wait=True, cancel_futures=True)
+        try:
+            await asyncio.gather(*(line.close() for line in lines))
+            await self._outbox.close()
+        finally:
+            await self._in_database(self._ledger.close)
+            self._database.shutdown(wait=True, cancel_futures=True)
 
     # From the sockets.
 

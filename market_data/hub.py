@@ -22,6 +22,7 @@ from market_data.hub_clients import Client, Cohort, Lane, Message, Resumed, Rost
 from market_data.hub_watch import ReadCalendar, Watch, ordinary_week
 from market_data.pressure import hub_level
 from market_data.table import Slots
+from market_data.together import end
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +65,7 @@ class Hub:
 
     async def stop(self) -> None:
         """End every task."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._tasks = []
 
     # What consumers call.

@@ -251,7 +251,7 @@ class CandleSpan(models.Model):
 
 
 class FeedGap(models.Model):
-    """A hole in the stream of some instruments."""
+    """A hole in the stream of some instruments, none named for all; the broker's minutes fill it afterwards."""
 
     shard = models.PositiveSmallIntegerField(default=0)
     account_label = models.CharField(max_length=50)

@@ -12,14 +12,14 @@ from rest_framework.views import APIView
 from market_data.bus import sync_bus
 from market_data.pressure import Level
 
-LEVELS = [(level.name.lower(), level.name.capitalize()) for level in Level]
+LEVELS = ", ".join(level.name.lower() for level in Level)
 
 
 class FeedPressureSerializer(serializers.Serializer[Any]):
     """One shard's last minute; rates are packets a second, counts are since the feed started."""
 
     shard = serializers.IntegerField()
-    level = serializers.ChoiceField(choices=LEVELS)
+    level = serializers.CharField(help_text=LEVELS)
     received = serializers.FloatField()
     published = serializers.FloatField()
     share = serializers.FloatField()
@@ -35,7 +35,7 @@ class HubPressureSerializer(serializers.Serializer[Any]):
     """One web process's last minute: frames sent, and those a client could not take."""
 
     process = serializers.CharField()
-    level = serializers.ChoiceField(choices=LEVELS)
+    level = serializers.CharField(help_text=LEVELS)
     clients = serializers.IntegerField()
     sent = serializers.IntegerField()
     skipped = serializers.IntegerField()
@@ -45,7 +45,7 @@ class HubPressureSerializer(serializers.Serializer[Any]):
 class PressureSerializer(serializers.Serializer[Any]):
     """The worst level of all, and each process's own."""
 
-    level = serializers.ChoiceField(choices=LEVELS)
+    level = serializers.CharField(help_text=LEVELS)
     feeds = FeedPressureSerializer(many=True)
     hubs = HubPressureSerializer(many=True)
 

@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError, connection
 from market_data.bus import AsyncBus
 from market_data.errors import BadBatch, FeedDown, ShardTaken
 from market_data.storage import Entry, Storage
+from market_data.together import together
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +39,7 @@ class Recorder:
     async def run(self) -> None:
         """Store until cancelled."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._tell())
-                for storage in self._storages:
-                    group.create_task(self._keep(storage))
+            await together(self._tell(), *(self._keep(storage) for storage in self._storages))
         finally:
             await self._end()
 

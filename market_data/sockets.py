@@ -14,7 +14,8 @@ from django.utils import timezone
 from accounts.errors import Forbidden, PlatformError
 from accounts.evidence import Evidence, EvidenceExpired, Memory, spoken
 from accounts.queries import Principal
-from market_data.errors import BadCommand, Draining
+from market_data.errors import BadCommand, Draining, Full
+from market_data.together import end
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +28,8 @@ CLOSE_EXPIRED: Final = 3005
 CLOSE_REVOKED: Final = 3500
 # A client may be late with its fresh ticket.
 GRACE_SECONDS: Final = 25.0
+# A process holds some 30 KiB for each.
+MOST_SOCKETS: Final = 5_000
 
 Tell = Callable[[Mapping[str, Any]], Awaitable[None]]
 
@@ -34,7 +37,8 @@ Tell = Callable[[Mapping[str, Any]], Awaitable[None]]
 class Door:
     """The open sockets of a process; when it drains, each is told to come back elsewhere at a moment of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, most: int = MOST_SOCKETS) -> None:
+        self._most = most
         self.memory = Memory()
         self._inside: set[Tell] = set()
         self._telling: set[asyncio.Task[None]] = set()
@@ -43,6 +47,13 @@ class Door:
 
     def __len__(self) -> int:
         return len(self._inside)
+
+    def check(self) -> None:
+        """Raise Draining or Full where nobody may come in."""
+        if self.draining:
+            raise Draining("this process is about to end: come back in a moment")
+        if len(self._inside) >= self._most:
+            raise Full(f"{self._most} sockets are open here: come back later")
 
     def enter(self, tell: Tell) -> None:
         """Let a socket in."""
@@ -175,8 +186,7 @@ class JsonSocket(AsyncWebsocketConsumer):
             await self.send(text_data=message.decode())
 
     async def _known(self) -> Principal:
-        if self._door.draining:
-            raise Draining("this process is about to end: come back in a moment")
+        self._door.check()
         principal = await self._evidence.principal(now=timezone.now())
         self._check(principal)
         return principal
@@ -243,12 +253,3 @@ def problem(message_id: object, error: PlatformError) -> dict[str, Any]:
     """Return the error message of a fault."""
     code = error.fault if isinstance(error, BadCommand) else error.code
     return {"t": "err", "id": message_id, "code": code, "detail": str(error), "field": error.field}
-
-
-async def end(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel until it is heard: a cancellation that meets the Redis client while it connects can get lost."""
-    running = set(tasks)
-    while running:
-        for task in running:
-            task.cancel()
-        _, running = await asyncio.wait(running, timeout=0.2)

@@ -13,7 +13,8 @@ from accounts.models import BrokerAccount
 from accounts.queries import Principal, visible_accounts
 from market_data.bus import AsyncBus
 from market_data.errors import BadCommand
-from market_data.sockets import HEARTBEAT_SECONDS, Door, JsonSocket, end
+from market_data.sockets import HEARTBEAT_SECONDS, Door, JsonSocket
+from market_data.together import end
 from orders.clock import trading_day
 from orders.queries import orders_of_day
 from orders.stream import order_document, stream_of

@@ -73,10 +73,15 @@ class WebProcess:
     """uvicorn with nothing but the tick socket."""
 
     def __init__(
-        self, *, limits: Limits | None = None, shards: int = 1, read_calendar: ReadCalendar = ordinary_week
+        self,
+        *,
+        limits: Limits | None = None,
+        shards: int = 1,
+        read_calendar: ReadCalendar = ordinary_week,
+        door: Door | None = None,
     ) -> None:
         self.hub = Hub(bus=AsyncBus(url=settings.REDIS_URL), shards=shards, read_calendar=read_calendar)
-        self.door = Door()
+        self.door = Door() if door is None else door
         application = tick_router(TickConsumer.as_asgi(hub=self.hub, door=self.door, limits=limits))
         config = uvicorn.Config(
             application, port=0, log_level="warning", ws_per_message_deflate=False, lifespan="off", ws_max_size=1 << 20
