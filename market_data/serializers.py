@@ -11,7 +11,14 @@ from kite.types import Exchange, Mode
 from kite.wire import KIND_LTP
 from market_data.history import Answer, Question
 from market_data.intervals import MINUTE, NAMES
-from market_data.models import ChainWindow, Instrument, InstrumentList, Subscription
+from market_data.models import (
+    ChainWindow,
+    Instrument,
+    InstrumentChange,
+    InstrumentList,
+    InstrumentSync,
+    Subscription,
+)
 
 PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 500
@@ -58,6 +65,42 @@ class InstrumentSearchSerializer(serializers.Serializer[Any]):
     instrument_type = serializers.ChoiceField(choices=["EQ", "FUT", "CE", "PE"], required=False)
     limit = serializers.IntegerField(required=False, min_value=1, max_value=PAGE_MAX, default=PAGE_DEFAULT)
     cursor = serializers.CharField(required=False, max_length=400)
+
+
+class InstrumentChangeSerializer(serializers.ModelSerializer[InstrumentChange]):
+    """A term the exchange changed: lot_size, tick_size or instrument_token."""
+
+    instrument = serializers.CharField(source="instrument.__str__", read_only=True)
+
+    class Meta:
+        model = InstrumentChange
+        fields = ("instrument", "field", "was", "became", "changed_at")
+
+
+class InstrumentChangeQuerySerializer(serializers.Serializer[Any]):
+    """Query of the changes, newest first."""
+
+    instrument = serializers.CharField(required=False, max_length=92)
+    field = serializers.ChoiceField(choices=["lot_size", "tick_size", "instrument_token"], required=False)
+    since = serializers.DateTimeField(required=False)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=PAGE_MAX, default=PAGE_DEFAULT)
+
+
+class InstrumentSyncSerializer(serializers.ModelSerializer[InstrumentSync]):
+    """One load of the dump, in instruments; lots and ticks are among the changed."""
+
+    class Meta:
+        model = InstrumentSync
+        fields = (
+            *("finished_at", "took_seconds", "read", "new", "changed", "lots", "ticks", "gone", "expired", "doubled"),
+        )
+
+
+class InstrumentChangeListSerializer(serializers.Serializer[Any]):
+    """What changed, and what the last loads reported."""
+
+    results = InstrumentChangeSerializer(many=True)
+    loads = InstrumentSyncSerializer(many=True)
 
 
 class SubscriptionSerializer(serializers.ModelSerializer[Subscription]):

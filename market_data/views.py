@@ -19,21 +19,26 @@ from accounts.sessions import Sessions
 from market_data.errors import InstrumentUnknown
 from market_data.history import Broker, Question, read
 from market_data.intervals import NAMES, Stretch
-from market_data.models import Instrument
+from market_data.models import Instrument, InstrumentChange, InstrumentSync
 from market_data.queries import catalogue_version, instruments_by_keys, latest_of, search, stale_of
 from market_data.serializers import (
     INSTRUMENT_FIELDS,
     CandleListSerializer,
     CandleQuerySerializer,
+    InstrumentChangeListSerializer,
+    InstrumentChangeQuerySerializer,
+    InstrumentChangeSerializer,
     InstrumentListSerializer,
     InstrumentSearchSerializer,
     InstrumentSerializer,
+    InstrumentSyncSerializer,
     QuoteListSerializer,
     candles_document,
     quote_of,
 )
 
 QUOTES_MAX = 500
+LOADS = 10
 
 
 class InstrumentListView(APIView):
@@ -65,6 +70,33 @@ class InstrumentListView(APIView):
         last = page[-1] if len(found) > len(page) else None
         more = write_cursor([last["exchange"], last["tradingsymbol"]]) if last is not None else None
         return Response({"results": page, "next": more}, headers={"ETag": etag})
+
+
+class InstrumentChangeListView(APIView):
+    """GET /api/v1/instruments/changes."""
+
+    required_scopes = {"GET": "market:read"}
+
+    @extend_schema(
+        operation_id="instruments_changes",
+        parameters=[InstrumentChangeQuerySerializer],
+        responses=InstrumentChangeListSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """List the lots, tick sizes and tokens that exchanges changed, newest first, and the last loads' reports."""
+        form = InstrumentChangeQuerySerializer(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        wanted = form.validated_data
+        rows = InstrumentChange.objects.select_related("instrument").order_by("-pk")
+        if "instrument" in wanted:
+            rows = rows.filter(instrument=_instrument(wanted["instrument"]))
+        if "field" in wanted:
+            rows = rows.filter(field=wanted["field"])
+        if "since" in wanted:
+            rows = rows.filter(changed_at__gte=wanted["since"])
+        changes = InstrumentChangeSerializer(rows[: wanted["limit"]], many=True).data
+        loads = InstrumentSyncSerializer(InstrumentSync.objects.order_by("-pk")[:LOADS], many=True).data
+        return Response({"results": changes, "loads": loads})
 
 
 class InstrumentView(APIView):

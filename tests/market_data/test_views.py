@@ -190,6 +190,22 @@ def test_a_quote_carries_its_age_and_what_is_not_streamed_is_named(api: APIClien
     assert 7 <= answer["results"]["NSE:INFY"]["age_seconds"] < 9
 
 
+def test_changed_lots_and_loads_are_told(api: APIClient) -> None:
+    sync(dump=CATALOGUE, now=NOW)
+    sync(dump=CATALOGUE.replace(b"0.05,1,EQ", b"0.10,5,EQ", 1), now=NOW)
+
+    whole = api.get("/api/v1/instruments/changes").json()
+    lots = api.get("/api/v1/instruments/changes", {"field": "lot_size", "instrument": "INFY"}).json()["results"]
+    others = api.get("/api/v1/instruments/changes", {"instrument": "TCS"}).json()["results"]
+
+    assert [(row["instrument"], row["was"], row["became"]) for row in lots] == [("NSE:INFY", "1", "5")]
+    assert (len(whole["results"]), others) == (2, [])
+    assert [(load["new"], load["changed"], load["lots"], load["ticks"]) for load in whole["loads"]] == [
+        (0, 1, 1, 1),
+        (2, 0, 0, 0),
+    ]
+
+
 def test_an_unchanged_catalogue_is_not_sent_again(api: APIClient) -> None:
     sync(dump=CATALOGUE, now=NOW)
     first = api.get("/api/v1/instruments", {"q": "infy"})
