@@ -2,7 +2,9 @@
 
 python -m benchmarks.sandbox [--seconds 8]
 
-Needs Linux: CPU seconds and memory are read from /proc, so that a busy machine does not pass for a slow exchange.
+Needs Linux: CPU seconds and memory are read from /proc, so that a busy machine does not pass for a slow exchange. Exits
+with 1 where a promise is broken: by CPU seconds anywhere, by wall seconds where the machine was quiet. Exits with 2
+where only wall seconds were missed and the machine was busy before: nothing is proved, measure again.
 """
 
 import argparse
@@ -39,6 +41,10 @@ class Rate:
     @property
     def a_cpu_second(self) -> float:
         return self.count / self.cpu
+
+    @property
+    def a_second(self) -> float:
+        return self.count / self.wall
 
 
 def cpu_seconds(pid: int) -> float:
@@ -119,7 +125,15 @@ async def instrument_tokens(server: SandboxServer) -> list[int]:
     return [int(line.partition(",")[0]) for line in lines[:TOKENS]]
 
 
-def report(seconds: float) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The promises that were not kept, by CPU seconds and by wall seconds."""
+
+    cpu: list[str]
+    wall: list[str]
+
+
+def report(seconds: float) -> Broken:
     """Print every number and return the promises that were broken."""
     wall, cpu, memory = start_cost()
     print(f"start: {wall:.2f} wall seconds, {cpu:.2f} CPU seconds; memory {memory:.0f} MB")
@@ -133,23 +147,38 @@ def report(seconds: float) -> list[str]:
         sent = [asyncio.run(packets(server, seconds=seconds, connections=count)) for count in (1, 3, 6)]
         for count, rate in zip((1, 3, 6), sent, strict=True):
             print(rate.text(f"full packets, {count} connections of {TOKENS:,} tokens"))
-    checks = {
+    by_cpu = {
         f"start within {MOST_START} CPU seconds": cpu <= MOST_START,
         f"memory within {MOST_MEGABYTES} MB": memory <= MOST_MEGABYTES,
         f"{LEAST_ORDERS:.0f} orders a CPU second": placed.a_cpu_second >= LEAST_ORDERS,
         f"{LEAST_PACKETS:,.0f} full packets a CPU second": sent[-1].a_cpu_second >= LEAST_PACKETS,
     }
-    return [name for name, kept in checks.items() if not kept]
+    by_wall = {
+        f"start within {MOST_START} wall seconds": wall <= MOST_START,
+        f"{LEAST_ORDERS:.0f} orders a wall second": placed.a_second >= LEAST_ORDERS,
+        f"{LEAST_PACKETS:,.0f} full packets a wall second": max(rate.a_second for rate in sent) >= LEAST_PACKETS,
+    }
+    return Broken(*([name for name, kept in one.items() if not kept] for one in (by_cpu, by_wall)))
 
 
-def main() -> None:
+def judge(broken: Broken, *, load_before: float) -> int:
+    """Print what was not kept and return the exit code; clients and exchange themselves keep two processors busy."""
+    for name in (*broken.cpu, *broken.wall):
+        print(f"NOT KEPT: {name}")
+    if broken.cpu or not broken.wall:
+        return int(bool(broken.cpu))
+    crowded = load_before > (os.cpu_count() or 1) / 2
+    print(f"load average before: {load_before:.1f}{', too busy to judge wall seconds' if crowded else ''}")
+    return 2 if crowded else 1
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=8.0, help="how long each rate is measured")
-    broken = report(parser.parse_args().seconds)
-    for name in broken:
-        print(f"NOT KEPT: {name}")
-    sys.exit(bool(broken))
+    options = parser.parse_args()
+    load_before = os.getloadavg()[0]
+    return judge(report(options.seconds), load_before=load_before)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import itertools
 import random
@@ -39,7 +40,7 @@ SOCKET_KINDS = {
     "frame_unknown": "a packet of a length nobody knows",
     "update_lost": "an order update is not sent on the socket",
     "update_duplicated": "an order update is sent twice",
-    "update_late": "an order update waits (`seconds`), so that later ones overtake it",
+    "update_late": "an order update waits (`seconds`, or until the fault is cleared), so that later ones overtake it",
 }
 ORDER_KINDS = {
     "visibility_lag": "new orders are missing from the books for `seconds` of the exchange's clock",
@@ -64,6 +65,7 @@ class Fault:
     ends: float | None = None
     params: dict[str, object] = field(default_factory=dict)
     hits: int = 0
+    cleared: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
 
     def seconds(self, default: float = 1.0) -> float:
         return self.float_of("seconds", default)
@@ -128,9 +130,11 @@ class Faults:
         return fault
 
     def clear(self, number: int | None = None) -> int:
-        before = len(self._active)
-        self._active = [] if number is None else [fault for fault in self._active if fault.number != number]
-        return before - len(self._active)
+        gone = [fault for fault in self._active if number in {None, fault.number}]
+        self._active = [fault for fault in self._active if fault not in gone]
+        for fault in gone:
+            fault.cleared.set()
+        return len(gone)
 
     def rows(self) -> list[dict[str, object]]:
         now = self._monotonic()
@@ -158,6 +162,10 @@ class Faults:
             if fault.kind == kind and fault.is_active(now) and _matches(fault, user, route):
                 return fault
         return None
+
+    def draw(self, most: float) -> float:
+        """Return seconds from none to `most`, from the seed."""
+        return self._random.uniform(0.0, most)
 
     @property
     def is_quiet(self) -> bool:

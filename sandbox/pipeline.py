@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -112,7 +111,7 @@ async def _faults_before(route: Route, call: Call) -> web.StreamResponse | None:
             continue
         call.entry.faults.append(kind)
         if kind == "latency":
-            await asyncio.sleep(fault.seconds() + random.uniform(0.0, fault.float_of("jitter")))
+            await asyncio.sleep(fault.seconds() + call.site.faults.draw(fault.float_of("jitter")))
             continue
         if kind == "hang":
             await asyncio.sleep(fault.seconds(30.0))

@@ -262,11 +262,14 @@ class Streamer:
                 if late is None:
                     connection.say(text)
                 else:
-                    self._say_later(connection, text, late.seconds())
+                    self._say_later(connection, text, late)
 
-    def _say_later(self, connection: Connection, text: str, seconds: float) -> None:
+    def _say_later(self, connection: Connection, text: str, fault: Fault) -> None:
+        """Send a text after the fault's seconds, or as soon as the fault is cleared."""
+
         async def wait() -> None:
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(fault.cleared.wait(), timeout=fault.seconds())
             connection.say(text)
 
         self._start(wait())
