@@ -13,7 +13,7 @@ from sandbox.faults import KINDS
 
 FORM = "kind=…[,account=…][,route=…][,probability=…][,count=…][,from=SECONDS][,until=SECONDS][,option=…]"
 NAMES = {"account": "user", "from": "after"}
-NUMBERS = frozenset({"probability", "count", "after", "until", "duration"})
+NUMBERS = frozenset({"probability", "every", "count", "after", "until", "duration"})
 
 
 def parse_fault(text: str) -> dict[str, object]:

@@ -61,6 +61,8 @@ class Fault:
     route: str = "*"
     count: int | None = None
     probability: float = 1.0
+    every: int = 1
+    met: int = 0
     starts: float = 0.0
     ends: float | None = None
     params: dict[str, object] = field(default_factory=dict)
@@ -92,6 +94,7 @@ class Fault:
             "route": self.route,
             "count": self.count,
             "probability": self.probability,
+            "every": self.every,
             "seconds_left": None if self.ends is None else round(max(self.ends - now, 0.0), 3),
             "params": self.params,
             "hits": self.hits,
@@ -110,7 +113,7 @@ class Faults:
     def add(self, spec: dict[str, object]) -> Fault:
         """Start a fault from its JSON; raise ValueError on what it does not know."""
         now = self._monotonic()
-        known = {"kind", "user", "route", "count", "probability", "duration", "after"}
+        known = {"kind", "user", "route", "count", "probability", "every", "duration", "after"}
         kind = str(spec.get("kind", ""))
         if kind not in KINDS:
             raise ValueError(f"unknown fault kind {kind!r}; known: {', '.join(sorted(KINDS))}")
@@ -122,6 +125,7 @@ class Faults:
             route=str(spec.get("route") or "*"),
             count=None if spec.get("count") is None else int(_float(spec, "count", 1)),
             probability=_float(spec, "probability", 1.0),
+            every=max(int(_float(spec, "every", 1)), 1),
             starts=now + after,
             ends=None if duration is None else now + after + _float(spec, "duration", 0.0),
             params={name: value for name, value in spec.items() if name not in known},
@@ -147,7 +151,8 @@ class Faults:
         for fault in self._active:
             if fault.kind != kind or not fault.is_active(now) or not _matches(fault, user, route):
                 continue
-            if self._random.random() >= fault.probability:
+            fault.met += 1
+            if fault.met % fault.every or self._random.random() >= fault.probability:
                 continue
             fault.hits += 1
             if fault.count is not None:
