@@ -45,7 +45,7 @@ def knock(task: Callable[..., Any], argument: UUID, *, countdown: float = 0.0) -
 def learn_soon(*, account_id: UUID, instrument_id: int) -> None:
     """Have the day's limits of an instrument asked for; without the queue the next order tries again."""
     try:
-        learn_limits.apply_async(args=[str(account_id), instrument_id], retry=False, expires=30)
+        learn_limits.apply_async(args=(str(account_id), instrument_id), retry=False, expires=30)
     except (OperationalError, OSError) as error:
         log.warning("orders.tasks.queue_unreachable", id=str(instrument_id), error=str(error))
 

@@ -159,7 +159,8 @@ def test_a_trigger_is_placed_shown_changed_and_taken_back(desk: Desk, api: APICl
     change = {name: value for name, value in trigger_of(desk, -7).items() if name != "account"}
 
     changed = send(api, path, change, method="put")
-    listed = api.get("/api/v1/gtts", {"account": desk.account.label, "fresh": True, "status": "active"}).json()
+    query = {"account": desk.account.label, "fresh": "true", "status": "active"}
+    listed = api.get("/api/v1/gtts", query).json()
     gone = send(api, path, method="delete")
 
     assert (placed.status_code, placed.json()["outcome"], placed.json()["status"]) == (201, "accepted", "active")

@@ -37,7 +37,8 @@ class Follower:
 
     def _catch_up(self, *, take: bool) -> None:
         key = f"events:{stream_of(self._desk.account.pk)}"
-        for offset, fields in self._redis.xrange(key, min=f"({self._after}" if self._after != "0-0" else "-"):
+        entries: Any = self._redis.xrange(key, min=f"({self._after}" if self._after != "0-0" else "-")
+        for offset, fields in entries:
             self._after = offset.decode()
             event = orjson.loads(fields[b"e"])
             if take and "order" in event:
