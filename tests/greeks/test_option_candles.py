@@ -3,6 +3,7 @@
 import time
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from rest_framework.test import APIClient
 
 from greeks import kernel, option_store
 from greeks.conventions import IST, NSE_RATE, ForwardSource, Profile, calendar_years, expiry_instant
-from greeks.enrichment import Contract, Rates, Series, enrich, years_at
-from greeks.kernel import Flag
+from greeks.enrichment import Contract, Enriched, Rates, Series, enrich, years_at
+from greeks.kernel import Flag, Floats
 from greeks.models import DividendSetting, OptionMinute, RateSetting
 from market_data.calendar import Calendar
 from market_data.models import Candle, CandleSpan, Instrument
@@ -31,7 +32,7 @@ CARRY = 0.08
 URL = "/api/v1/greeks/candles"
 CONTRACT = Contract("NFO", 24_000.0, 1.0, EXPIRES_AT, 0.05)
 RATES = Rates({date(2020, 1, 1): RATE}, {})
-AT = OPENS.timestamp() + 60.0 * np.arange(1, 11)
+AT: Floats = OPENS.timestamp() + 60.0 * np.arange(1, 11, dtype=np.float64)
 
 
 class Past:
@@ -93,7 +94,7 @@ def past(db: None, clean_redis: object) -> Past:
     return Past()
 
 
-def ask(client: APIClient, **extra: str) -> dict[str, object]:
+def ask(client: APIClient, **extra: str) -> dict[str, Any]:
     query = {
         "instrument": "NFO:NIFTY26112424000CE",
         "from": OPENS.isoformat(),
@@ -101,7 +102,7 @@ def ask(client: APIClient, **extra: str) -> dict[str, object]:
     }
     answer = client.get(URL, {**query, **extra})
     assert answer.status_code == 200, answer.json()
-    found: dict[str, object] = answer.json()
+    found: dict[str, Any] = answer.json()
     return found
 
 
@@ -288,7 +289,7 @@ def test_at_the_expiry_no_time_is_left(profile: Profile) -> None:
 
 
 def test_the_last_half_hour_is_marked() -> None:
-    at = EXPIRES_AT.timestamp() - np.array([1_801.0, 1_800.0, 1.0, 0.0])
+    at: Floats = EXPIRES_AT.timestamp() - np.array([1_801.0, 1_800.0, 1.0, 0.0])
     option = Series(at, np.array([50.0, 50.0, 50.0, 50.0]))
 
     found = enrich(
@@ -318,7 +319,7 @@ def valued(
     future: Series | None = None,
     rates: Rates = RATES,
     profile: Profile = Profile.FWD_CAL,
-) -> object:
+) -> Enriched:
     return enrich(
         contract=CONTRACT,
         option=option or Series(AT, np.full(10, 200.0)),

@@ -1,6 +1,7 @@
 """Questions about single options: live, as they might be, and by expiry."""
 
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,14 +30,14 @@ def computed(market: OptionMarket, engine: Engine) -> OptionMarket:
     return market
 
 
-def ask(client: APIClient, *cases: dict[str, object]) -> list[dict[str, object]]:
+def ask(client: APIClient, *cases: dict[str, Any]) -> list[dict[str, Any]]:
     answer = client.post("/api/v1/greeks/whatif", {"cases": list(cases)}, format="json")
     assert answer.status_code == 200, answer.json()
-    results: list[dict[str, object]] = answer.json()["results"]
+    results: list[dict[str, Any]] = answer.json()["results"]
     return results
 
 
-def without(name: str, **extra: object) -> dict[str, object]:
+def without(name: str, **extra: object) -> dict[str, Any]:
     return {**{key: value for key, value in CASE.items() if key != name}, **extra}
 
 
@@ -155,7 +156,7 @@ def test_without_a_rate_in_force_the_caller_is_told(client: APIClient, market: O
         {**CASE, "strike": -1.0},
     ],
 )
-def test_a_case_with_two_answers_or_none_is_refused(client: APIClient, case: dict[str, object]) -> None:
+def test_a_case_with_two_answers_or_none_is_refused(client: APIClient, case: dict[str, Any]) -> None:
     assert client.post("/api/v1/greeks/whatif", {"cases": [case]}, format="json").status_code == 400
 
 

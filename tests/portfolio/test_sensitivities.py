@@ -98,7 +98,7 @@ def test_one_underlying_alone_can_be_asked_for() -> None:
 
 
 def test_shares_held_count_as_delta_one(api: APIClient, desk: Desk, held: dict[str, Any]) -> None:
-    answer = api.get(URL, {"max_age": 0, "spot_moves": [0.0, 0.01]}).json()
+    answer = api.get(f"{URL}?max_age=0&spot_moves=0.0&spot_moves=0.01").json()
 
     found = {each["underlying"]: each for each in answer["results"]}
     infy = found["INFY"]
@@ -132,7 +132,7 @@ def test_a_strategys_trades_are_its_positions(api: APIClient, desk: Desk, held: 
     trade(desk, order, number="1", quantity=3)
     trade(desk, order, number="2", quantity=1, side="SELL")
 
-    answer = api.get(URL, {"max_age": 0, "by": "strategy", "underlying": "INFY"}).json()
+    answer = api.get(f"{URL}?max_age=0&by=strategy&underlying=INFY").json()
 
     found = {each["strategy"]: each["delta_units"] for each in answer["results"]}
     assert found["wheel"] == 2
