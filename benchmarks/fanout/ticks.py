@@ -46,8 +46,17 @@ class Round:
             from_sequence=self.sequence - 1,
             to_sequence=self.sequence,
             published_us=self.published_us,
+            built_at=self.published_us / 1e6,
         )
-        return encode(rows=self.rows, mode=Mode.QUOTE, form=Format.BINARY, kind=FrameType.DELTA, span=span)
+        rows = self.rows
+        return encode(
+            rows=rows,
+            stale=np.zeros(len(rows), np.bool_),
+            mode=Mode.QUOTE,
+            form=Format.BINARY,
+            kind=FrameType.DELTA,
+            span=span,
+        )
 
     def documents(self) -> list[dict[str, object]]:
         """Return one dictionary a tick, with the fields that Kite's own library gives a quote."""

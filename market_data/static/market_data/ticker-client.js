@@ -134,7 +134,15 @@ export class TickerClient {
     if (message.t === "d" || message.t === "snap") this.takeRows(message);
     else if (message.t === "welcome") this.welcome(message);
     else if (message.t === "err") this.onError(message);
+    else if (message.t === "draining") this.leave(message.after_ms);
     else if (message.t === "stale" || message.t === "live") this.onState(message.t, message.s, message.i);
+  }
+
+  // The server ends soon: each client leaves at the moment it was given, and resumes elsewhere.
+  leave(afterMs) {
+    const ending = this.socket;
+    setTimeout(() => ending.close(), afterMs);
+    this.onState("draining", afterMs);
   }
 
   welcome(message) {
