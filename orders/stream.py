@@ -107,10 +107,8 @@ def trade_document(trade: Trade) -> dict[str, Any]:
 
 def publish(*, account_id: UUID, message: dict[str, Any]) -> None:
     """Append a message to the account's stream; what a dead bus did not take is told again by the sweeper."""
-    told = message.get("trade") or message["order"]
-    mark = trade_mark(told["id"]) if "trade" in message else f"{told['id']}:{told['sequence']}"
     try:
-        append(account_id=account_id, message=message, marks=[mark])
+        append(account_id=account_id, message=message, marks=_marks(message))
     except FeedDown as error:
         log.warning("orders.stream.unreachable", account_id=str(account_id), error=str(error))
 
@@ -128,6 +126,15 @@ def event_mark(event: OrderEvent) -> str:
 def trade_mark(trade_id: int) -> str:
     """Name a trade in the set of those that were told."""
     return f"trade:{trade_id}"
+
+
+def _marks(message: dict[str, Any]) -> list[str]:
+    """Name what can be told again; a group and a trigger are told whole each time, so a lost message is made good."""
+    if "trade" in message:
+        return [trade_mark(message["trade"]["id"])]
+    if "order" in message:
+        return [f"{message['order']['id']}:{message['order']['sequence']}"]
+    return []
 
 
 def _number(value: Decimal | None) -> float | None:
