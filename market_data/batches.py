@@ -71,3 +71,16 @@ class Batch:
             published_us=published,
             rows=np.frombuffer(blob, TICK, count, HEADER.size),
         )
+
+
+def newest(rows: Rows) -> Rows:
+    """Return one row per instrument, the one received last, by token."""
+    tokens = np.ascontiguousarray(rows["instrument_token"])
+    by_token = np.argsort(tokens)
+    if np.all(np.diff(tokens[by_token]) > 0):
+        return rows.take(by_token)
+    order = np.lexsort((rows["received_at"], tokens))
+    ordered = tokens[order]
+    last = np.ones(len(ordered), np.bool_)
+    last[:-1] = ordered[1:] != ordered[:-1]
+    return rows[order[last]]

@@ -24,7 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from kite.wire import TICK, Rows
-from market_data.batches import HEADER, Batch
+from market_data.batches import HEADER, Batch, newest
 from market_data.errors import BadBatch, FeedDown, ShardTaken
 
 log = structlog.get_logger(__name__)
@@ -69,19 +69,6 @@ end
 def snapshot_key(shard: int) -> str:
     """Name the blob of a shard's last values."""
     return f"lvc:{shard}"
-
-
-def newest(rows: Rows) -> Rows:
-    """Return one row per instrument, the one received last, by token."""
-    tokens = np.ascontiguousarray(rows["instrument_token"])
-    by_token = np.argsort(tokens)
-    if np.all(np.diff(tokens[by_token]) > 0):
-        return rows.take(by_token)
-    order = np.lexsort((rows["received_at"], tokens))
-    ordered = tokens[order]
-    last = np.ones(len(ordered), np.bool_)
-    last[:-1] = ordered[1:] != ordered[:-1]
-    return rows[order[last]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,21 +248,12 @@ class AsyncBus:
         either = batch or raw
         if either is None:
             return
-        shard, epoch = either.shard, either.epoch
-        keys = [f"fence:{shard}", f"ticks:{shard}", f"raw:{shard}"]
         told, kept = (part.pack() if part is not None else b"" for part in (batch, raw))
-        with _translated():
-            owned = await self._publish(keys=keys, args=[epoch, told, kept, RAW_ENTRIES])
-        if not owned:
-            raise ShardTaken(f"a newer owner publishes shard {shard}")
+        await self._publish_as(shard=either.shard, epoch=either.epoch, told=told, kept=kept)
 
     async def append_raw(self, *, shard: int, epoch: int, blob: bytes) -> None:
         """Keep a packed raw batch of whatever epoch in the name of the present owner; raises ShardTaken."""
-        keys = [f"fence:{shard}", f"ticks:{shard}", f"raw:{shard}"]
-        with _translated():
-            owned = await self._publish(keys=keys, args=[epoch, b"", blob, RAW_ENTRIES])
-        if not owned:
-            raise ShardTaken(f"a newer owner publishes shard {shard}")
+        await self._publish_as(shard=shard, epoch=epoch, told=b"", kept=blob)
 
     async def fence(self, shard: int) -> int:
         """Return the newest epoch that ever published the shard, 0 for none."""
@@ -358,6 +336,13 @@ class AsyncBus:
         """Close every connection."""
         await self._redis.aclose()
         await self._waiting.aclose()
+
+    async def _publish_as(self, *, shard: int, epoch: int, told: bytes, kept: bytes) -> None:
+        keys = [f"fence:{shard}", f"ticks:{shard}", f"raw:{shard}"]
+        with _translated():
+            owned = await self._publish(keys=keys, args=[epoch, told, kept, RAW_ENTRIES])
+        if not owned:
+            raise ShardTaken(f"a newer owner publishes shard {shard}")
 
     async def _last_offset(self, key: str) -> str:
         answer = await self._redis.xrevrange(key, count=1)
