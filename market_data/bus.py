@@ -26,6 +26,7 @@ from redis.retry import Retry
 from kite.wire import TICK, Rows
 from market_data.batches import HEADER, Batch, newest
 from market_data.errors import BadBatch, FeedDown, ShardTaken
+from market_data.scripts import PUBLISH, PUT_BLOBS, SNAPSHOT
 
 log = structlog.get_logger(__name__)
 
@@ -38,32 +39,6 @@ BLOCK_MILLISECONDS: Final = 2_000
 IDLE_SECONDS: Final = 1.0
 CONFIRM_SECONDS: Final = 3.0
 LOST = (RedisConnectionError, RedisTimeoutError)
-
-# One step: refuse a deposed owner, tell the hubs, keep the packets for the recorder.
-PUBLISH = """
-local fence = tonumber(redis.call('GET', KEYS[1]) or '0')
-if fence > tonumber(ARGV[1]) then return 0 end
-if fence < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
-if ARGV[2] ~= '' then redis.call('PUBLISH', KEYS[2], ARGV[2]) end
-if ARGV[3] ~= '' then redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'b', ARGV[3]) end
-return 1
-"""
-SNAPSHOT = """
-local fence = tonumber(redis.call('GET', KEYS[1]) or '0')
-if fence > tonumber(ARGV[1]) then return 0 end
-redis.call('SET', KEYS[2], ARGV[2])
-return 1
-"""
-# One command and one value for many blobs: to pack each by itself costs the caller more than the copying.
-PUT_BLOBS = """
-local start = 1
-for place, key in ipairs(KEYS) do
-  local length = tonumber(ARGV[place * 3 + 2])
-  redis.call('SET', key, string.sub(ARGV[2], start, start + length - 1), 'EX', ARGV[1])
-  redis.call('PUBLISH', ARGV[place * 3], ARGV[place * 3 + 1])
-  start = start + length
-end
-"""
 
 
 def snapshot_key(shard: int) -> str:
