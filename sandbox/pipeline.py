@@ -137,19 +137,25 @@ def _refusal(kind: str, fault: Fault, call: Call) -> web.Response:
 async def _faults_after(route: Route, call: Call, status: int, body: dict[str, object]) -> web.StreamResponse:
     faults, user = call.site.faults, call.entry.user_id
     if not faults.is_quiet:
-        if late := faults.take("late_answer", user=user, route=route.name):
-            call.entry.faults.append("late_answer")
-            await asyncio.sleep(late.seconds())
-        if lost := faults.take("lost_answer", user=user, route=route.name):
-            call.entry.faults.append("lost_answer")
+        late = faults.take("late_answer", user=user, route=route.name)
+        lost = faults.take("lost_answer", user=user, route=route.name)
+        spoilt = None if lost else _shape(call, route)
+        call.entry.faults += [fault.kind for fault in (late, lost, spoilt) if fault]
+        await asyncio.sleep(late.seconds() if late else 0.0)
+        if lost:
             await asyncio.sleep(lost.seconds(30.0) if lost.text("how", "drop") == "hang" else 0.0)
             return _cut(call, verdict=call.entry.verdict)
-        for kind in SHAPES:
-            if fault := faults.take(kind, user=user, route=route.name):
-                call.entry.faults.append(kind)
-                call.entry.answer = "spoilt"
-                return _misshapen(kind, fault, status, body)
+        if spoilt:
+            call.entry.answer = "spoilt"
+            return _misshapen(spoilt.kind, spoilt, status, body)
     return json_response(body, status=status)
+
+
+def _shape(call: Call, route: Route) -> Fault | None:
+    """Draw the fault of an answer's shape when the answer is ready: a late one must not take a later fault."""
+    faults = call.site.faults
+    found = (faults.take(kind, user=call.entry.user_id, route=route.name) for kind in SHAPES)
+    return next((fault for fault in found if fault), None)
 
 
 def _misshapen(kind: str, fault: Fault, status: int, body: dict[str, object]) -> web.Response:
