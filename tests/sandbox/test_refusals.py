@@ -74,7 +74,7 @@ def wire(exchange: SandboxServer, kite: KiteConnect) -> Wire:
             400, "MarginException", "Insufficient funds. Required margin is ",
         ),
         (
-            lambda wire: wire.sale_of("WIPRO"),
+            lambda wire: wire.sale_of("BRITANNIA"),
             400, "HoldingException", "Insufficient holding quantity. Required quantity is 1 ",
         ),
         (lambda wire: wire.order(quantity="many"), 400, "InputException", "Invalid `quantity`."),
