@@ -17,7 +17,7 @@ class BoundedJSONParser(JSONParser):
     """Refuses what a careful client never sends: names twice in one object, NaN, and nesting beyond 20 levels."""
 
     def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self, stream: IO[Any], _media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """Return the document; raises ParseError with the reason."""
         encoding = (parser_context or {}).get("encoding", "utf-8")

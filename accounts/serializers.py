@@ -135,7 +135,7 @@ class RegisteredAddressesSerializer(serializers.Serializer[object]):
     seen_at = serializers.DateTimeField(allow_null=True)
 
 
-class EventSerializer(serializers.Serializer[AuditEntry]):
+class AccountEventSerializer(serializers.Serializer[AuditEntry]):
     """One deed of an account's history."""
 
     at = serializers.DateTimeField()
@@ -148,7 +148,7 @@ class EventSerializer(serializers.Serializer[AuditEntry]):
 class HistorySerializer(serializers.Serializer[object]):
     """The newest deeds about an account, newest first."""
 
-    results = EventSerializer(many=True)
+    results = AccountEventSerializer(many=True)
 
 
 class StatsSerializer(serializers.Serializer[object]):

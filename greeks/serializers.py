@@ -104,7 +104,7 @@ class ChainListSerializer(serializers.Serializer[Any]):
     results = ChainHeadSerializer(many=True)
 
 
-class LegSerializer(serializers.Serializer[Any]):
+class OptionLegSerializer(serializers.Serializer[Any]):
     """One option; null values are explained by `flags`."""
 
     instrument_token = serializers.IntegerField()
@@ -136,8 +136,8 @@ class StrikeSerializer(serializers.Serializer[Any]):
     """The call and the put of one strike."""
 
     strike = serializers.FloatField()
-    call = LegSerializer(allow_null=True)
-    put = LegSerializer(allow_null=True)
+    call = OptionLegSerializer(allow_null=True)
+    put = OptionLegSerializer(allow_null=True)
 
 
 class SpanSerializer(serializers.Serializer[Any]):

@@ -176,6 +176,12 @@ class ListBodySerializer(NamedSerializer):
     )
     description = serializers.CharField(required=False, max_length=200, default="", allow_blank=True)
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a body that says nothing: an empty list is asked for by name."""
+        if not {"instruments", "lists", "chains"} & set(self.initial_data):
+            raise serializers.ValidationError({"instruments": "Say what the list holds; [] empties it."})
+        return attrs
+
 
 class ListSerializer(serializers.ModelSerializer[InstrumentList]):
     """A saved list."""

@@ -15,6 +15,7 @@ from accounts.permissions import caller_of
 from kite.types import Mode
 from market_data import lists, subscriptions, windows
 from market_data.asking import Asked, resolve_all
+from market_data.errors import ListUnknown
 from market_data.models import ChainWindow, Instrument, Subscription
 from market_data.serializers import (
     ListBodySerializer,
@@ -29,6 +30,8 @@ from market_data.serializers import (
     WindowSerializer,
     WishSerializer,
 )
+
+LONGEST_NAME = 50
 
 
 class SubscriptionListView(APIView):
@@ -109,6 +112,8 @@ class ListView(APIView):
     @extend_schema(operation_id="lists_save", request=ListBodySerializer, responses=ListSerializer)
     def put(self, request: Request, name: str) -> Response:
         """Save instruments under a name; with a mode the list is streamed as a whole."""
+        if len(name) > LONGEST_NAME:
+            raise ListUnknown(f"the name of a list has at most {LONGEST_NAME} characters", field="name")
         form = ListBodySerializer(data=request.data)
         form.is_valid(raise_exception=True)
         body = form.validated_data

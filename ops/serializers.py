@@ -43,7 +43,7 @@ class ClearSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=200)
 
 
-class AskedSerializer(serializers.Serializer[Any]):
+class ApprovalAskedSerializer(serializers.Serializer[Any]):
     """The request that another person has to approve."""
 
     approval = serializers.UUIDField(source="pk")

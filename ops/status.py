@@ -1,5 +1,6 @@
 """Looks at the whole platform and returns its state as frozen values."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -118,13 +119,23 @@ def visible(state: dict[str, Json], *, principal: Principal) -> dict[str, Json]:
     if not hidden:
         return state
     orders = cast("dict[str, Json]", state["orders"])
+    names = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, sorted(hidden)))})(?![\w-])")
     return {
-        **state,
+        **{part: _unnamed(value, names) for part, value in state.items()},
         "accounts": {label: row for label, row in accounts.items() if label not in hidden},
         "orders": {**orders, "recent": _without(orders["recent"], "account", hidden)},
         "findings": _without(state["findings"], "subject", hidden),
         "timeline": _without(state["timeline"], "account", hidden),
     }
+
+
+def _unnamed(value: Json, names: re.Pattern[str]) -> Json:
+    """Return the document without the labels of others in its texts."""
+    if isinstance(value, dict):
+        return {key: _unnamed(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_unnamed(each, names) for each in value]
+    return names.sub("another account", value) if isinstance(value, str) else value
 
 
 def _without(rows: Json, name: str, hidden: set[str]) -> Json:

@@ -13,7 +13,7 @@ from accounts.queries import Principal, open_halts
 from ops import clearing, halt
 from ops.errors import HaltUnknown, TargetUnknown
 from ops.serializers import (
-    AskedSerializer,
+    ApprovalAskedSerializer,
     ClearSerializer,
     EngageSerializer,
     HaltSerializer,
@@ -65,7 +65,9 @@ class ReleaseView(APIView):
     stepped_up = ("POST",)
 
     @extend_schema(
-        operation_id="halts_release", request=ReleaseSerializer, responses={200: HaltSerializer, 202: AskedSerializer}
+        operation_id="halts_release",
+        request=ReleaseSerializer,
+        responses={200: HaltSerializer, 202: ApprovalAskedSerializer},
     )
     def post(self, request: Request, halt_id: int) -> Response:
         """Let trading go on once a second person approved it; with `ask`, ask for that."""
@@ -76,7 +78,7 @@ class ReleaseView(APIView):
         reason, now = form.validated_data["reason"], timezone.now()
         if form.validated_data["ask"]:
             asked = halt.ask_release(halt_id=halt_id, by=principal, reason=reason, now=now)
-            return Response(AskedSerializer(asked).data, status=status.HTTP_202_ACCEPTED)
+            return Response(ApprovalAskedSerializer(asked).data, status=status.HTTP_202_ACCEPTED)
         released = halt.release(halt_id=halt_id, actor=principal.label, now=now, reason=reason)
         return Response(HaltSerializer(released).data)
 
@@ -105,7 +107,7 @@ class ClearingView(APIView):
         now, wanted = timezone.now(), form.validated_data
         if wanted["ask"]:
             asked = clearing.ask_flatten(halt_id=halt_id, by=principal, reason=wanted["reason"], now=now)
-            return Response(AskedSerializer(asked).data, status=status.HTTP_202_ACCEPTED)
+            return Response(ApprovalAskedSerializer(asked).data, status=status.HTTP_202_ACCEPTED)
         report = clearing.begin(halt_id=halt_id, flatten=wanted["flatten"], actor=principal.label, now=now)
         return Response(ReportSerializer(report).data, status=status.HTTP_202_ACCEPTED)
 

@@ -109,7 +109,7 @@ def _legs(attrs: dict[str, Any]) -> list[WantedLeg]:
     ]
 
 
-class LegSerializer(serializers.Serializer[Any]):
+class BasketLegSerializer(serializers.Serializer[Any]):
     """One leg and what became of it."""
 
     leg = serializers.IntegerField()
@@ -136,7 +136,7 @@ class BasketSerializer(serializers.Serializer[Any]):
     on_failure = serializers.ChoiceField(OrderGroup.OnFailure.values)
     quantity = serializers.IntegerField()
     filled_quantity = serializers.IntegerField()
-    legs = LegSerializer(many=True)
+    legs = BasketLegSerializer(many=True)
     unwinding = OrderSerializer(many=True)
     created_at = serializers.DateTimeField()
     deadline_at = serializers.DateTimeField()

@@ -3,7 +3,7 @@
 import hmac
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -34,9 +34,9 @@ class PostbackView(APIView):
     """
 
     # The broker has no key of ours: its signature is the authentication.
-    authentication_classes: ClassVar[list[Any]] = []
+    authentication_classes = ()
     permission_classes = [AllowAny]
-    throttle_classes: ClassVar[list[Any]] = []
+    throttle_classes = ()
 
     @extend_schema(operation_id="postbacks_kite", request=OpenApiTypes.OBJECT, responses={200: None})
     def post(self, request: Request, label: str) -> Response:

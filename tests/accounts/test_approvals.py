@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
@@ -31,14 +32,14 @@ def binod() -> Principal:
 
 
 def ask(by: Principal, now: datetime, **values: object) -> Approval:
-    return approvals.request_approval(
-        **{"verb": RELEASE, "subject": "platform", "by": by, "reason": "the data is back", "now": now, **values}
-    )
+    fields: dict[str, Any] = {"verb": RELEASE, "subject": "platform", "reason": "the data is back", **values}
+    return approvals.request_approval(by=by, now=now, **fields)
 
 
 def use(now: datetime, **values: object) -> Approval:
     with transaction.atomic():
-        return approvals.consume(**{"verb": RELEASE, "subject": "platform", "actor": "asha", "now": now, **values})
+        fields: dict[str, Any] = {"verb": RELEASE, "subject": "platform", "actor": "asha", **values}
+        return approvals.consume(now=now, **fields)
 
 
 def test_a_deed_that_two_people_agreed_to_is_done_once(asha: Principal, binod: Principal, now: datetime) -> None:

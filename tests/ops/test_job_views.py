@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import AuditEntry, User
 from accounts.queries import principal_of
-from ops.job_views import JOBS
+from ops.tasks import JOBS
 from tests.factories import BrokerAccountFactory, UserFactory, principal
 from tests.security.conftest import client_of
 from ticker_site.celery import app
@@ -19,6 +19,11 @@ def operator(db: None, clean_redis: Redis) -> APIClient:
     return client_of(principal(role=User.Role.OPERATOR))
 
 
+def queued(queue: str) -> int:
+    channel: Any = app.connection_for_read().channel()
+    return int(channel.client.llen(queue))
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_is_put_into_its_queue_and_on_record(operator: APIClient, clean_redis: Redis, name: str) -> None:
     answer = operator.post(f"/api/v1/jobs/{name}")
@@ -26,8 +31,7 @@ def test_a_job_is_put_into_its_queue_and_on_record(operator: APIClient, clean_re
     assert answer.status_code == 202
     assert answer.json()["job"] == name
     assert AuditEntry.objects.filter(action="ops.job.started", subject=name).count() == 1
-    with app.connection_for_read() as link:
-        assert sum(link.channel().client.llen(queue) for queue in ("orders", "default", "greeks")) == 1
+    assert sum(queued(queue) for queue in ("orders", "default", "greeks")) == 1
 
 
 def test_an_unknown_job_is_named(operator: APIClient) -> None:

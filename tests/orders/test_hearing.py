@@ -54,7 +54,8 @@ def test_a_fill_whose_trades_are_held_asks_for_nothing(desk: Desk, clean_redis: 
 
 
 def messages(redis: Redis, account: BrokerAccount) -> list[bytes]:
-    return [fields[b"e"] for _, fields in redis.xrange(f"events:{stream_of(account.pk)}")]
+    entries: Any = redis.xrange(f"events:{stream_of(account.pk)}")
+    return [fields[b"e"] for _, fields in entries]
 
 
 def later() -> datetime:
@@ -120,7 +121,9 @@ def traded(account: BrokerAccount, quantity: int, **values: Any) -> Order:
     order: Order = OrderFactory(account=account, at_broker=True, created_at=NOW, quantity=10, **values)
     reconciliation.hear_trade(
         account_id=account.pk,
-        row=trade_row(order.broker_order_id, order.broker_order_id, quantity=quantity, filled_at=NOW, product="CNC"),
+        row=trade_row(
+            str(order.broker_order_id), str(order.broker_order_id), quantity=quantity, filled_at=NOW, product="CNC"
+        ),
         now=NOW,
         source="book",
     )

@@ -137,6 +137,16 @@ ORDER = {
 }
 BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/orders": ORDER,
+    "POST /api/v1/orders/margins": {"orders": [ORDER]},
+    "POST /api/v1/orders/charges": {"orders": [ORDER]},
+    "POST /api/v1/baskets/margins": {"orders": [ORDER]},
+    "POST /api/v1/baskets": {"legs": [ORDER]},
+    "POST /api/v1/gtts": {
+        "exchange": "NSE",
+        "tradingsymbol": "INFY",
+        "trigger_values": [90],
+        "legs": [{"transaction_type": "BUY", "quantity": 1, "product": "CNC", "price": 91}],
+    },
     "POST /api/v1/positions/conversions": {
         "exchange": "NSE",
         "tradingsymbol": "INFY",
