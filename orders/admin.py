@@ -22,6 +22,7 @@ from accounts.queries import Principal, principal_of
 from orders import by_hand, tasks
 from orders.limit_admin import RiskLimitAdmin
 from orders.models import Order, OrderBudget, OrderCommand, OrderEvent, RiskLimit, Trade
+from orders.readings import BookReading, PositionGap
 from orders.states import State
 
 COLOURS = {
@@ -267,6 +268,44 @@ class OrderBudgetAdmin(ReadOnly, ScopedAdmin):
     date_hierarchy = "day"
     ordering = ("account__label",)
     list_display = ("account", "per_second", "burst", "per_minute", "per_day", "day", "day_count")
+    list_select_related = ("account",)
+
+
+@admin.register(BookReading)
+class BookReadingAdmin(ReadOnly, ScopedAdmin):
+    """When each account's book was read, and how long a failing one is left alone."""
+
+    account_path = "account"
+
+    list_display = ("account", "read_at", "failures", "next_at", "error")
+    list_filter = ("account",)
+    search_fields = ("account__label", "error")
+    date_hierarchy = "read_at"
+    ordering = ("account__label",)
+    list_select_related = ("account",)
+
+
+@admin.register(PositionGap)
+class PositionGapAdmin(ReadOnly, ScopedAdmin):
+    """Where the broker's positions and our trades differ, and why."""
+
+    account_path = "account"
+
+    list_display = (
+        "seen_at",
+        "account",
+        "exchange",
+        "tradingsymbol",
+        "product",
+        "ours",
+        "theirs",
+        "explanation",
+        "closed_at",
+    )
+    list_filter = ("account", "explained", "trading_day")
+    search_fields = ("tradingsymbol", "explanation")
+    date_hierarchy = "seen_at"
+    ordering = ("-seen_at",)
     list_select_related = ("account",)
 
 

@@ -28,8 +28,10 @@ class Held:
 def positions_of(*, parts: Sequence[Part], shares: Shares, underlying: str | None = None) -> Held:
     """Return the net positions of all accounts.
 
-    A position is split by strategy as far as our own trades explain it; the rest has no strategy.
+    A position is split by strategy as far as our own trades explain it; the rest has no strategy. What a strategy
+    traded is counted once, however many products the instrument is held under.
     """
+    left = {key: dict(mine) for key, mine in shares.items()}
     rows = [(part, row) for part in parts for row in (part.answer or {"net": []})["net"] if number(row, "quantity")]
     known = instruments_by_keys([key_of(row) for _, row in rows])
     positions: list[Position] = []
@@ -41,15 +43,14 @@ def positions_of(*, parts: Sequence[Part], shares: Shares, underlying: str | Non
                 {"account": part.account.label, "instrument": key_of(row), "quantity": number(row, "quantity")}
             )
             continue
-        positions += _split(part, row, instrument, shares)
+        positions += _split(part, row, instrument, left.pop((part.account.label, instrument.instrument_token), {}))
     chosen = [one for one in positions if underlying in {None, one.key.underlying}]
     return Held(chosen, {row.instrument_token: key for key, row in known.items()}, unknown)
 
 
-def _split(part: Part, row: Mapping[str, Any], instrument: Instrument, shares: Shares) -> Iterator[Position]:
+def _split(part: Part, row: Mapping[str, Any], instrument: Instrument, mine: Mapping[str, float]) -> Iterator[Position]:
     multiplier = number(row, "multiplier") or 1.0
     left = number(row, "quantity")
-    mine = dict(shares.get((part.account.label, instrument.instrument_token), {}))
     explained = sum(mine.values())
     for strategy, quantity in (*sorted(mine.items()), ("", left - explained)):
         if quantity:

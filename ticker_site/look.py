@@ -44,6 +44,8 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "Orders": (
         ("Orders", "receipt_long", "admin:orders_order_changelist"),
         ("Trades", "handshake", "admin:orders_trade_changelist"),
+        ("Position gaps", "difference", "admin:orders_positiongap_changelist"),
+        ("Book readings", "menu_book", "admin:orders_bookreading_changelist"),
         ("Order budgets", "speed", "admin:orders_orderbudget_changelist"),
         ("Risk limits", "shield", "admin:orders_risklimit_changelist"),
         ("Webhooks", "webhook", "admin:webhooks_endpoint_changelist"),

@@ -101,11 +101,6 @@ ORDERS = (
         long_bounds=(at_least("attempts to move", 10_000),),
     ),
     Proof(
-        id="R15",
-        sentence="One breaker for all processes: of eight one probes, in fifty trials.",
-        tests=("tests/accounts/test_breaker.py",),
-    ),
-    Proof(
         id="R16",
         sentence="Pre-trade risk is complete, and a race on a limit admits the limit.",
         tests=("tests/orders/test_risk.py",),

@@ -106,7 +106,7 @@ def test_a_leg_waits_for_the_one_it_names(desk: Desk, other: Instrument) -> None
 
 def test_what_waits_for_a_failed_leg_is_skipped_with_the_reason(desk: Desk, other: Instrument) -> None:
     group = place(desk, leg(desk, **far(desk)), leg(desk, 0, tradingsymbol="TCS"))
-    desk.sandbox.fault("ip_not_registered", route="order.place", count=1)
+    desk.sandbox.fault("http_5xx", route="order.place", count=1, status=400, body="json")
 
     pump_until(desk, lambda: finished(group))
 
@@ -121,7 +121,7 @@ def test_a_failure_beside_it_leaves_what_traded(desk: Desk, other: Instrument) -
     group = place(desk, leg(desk), leg(desk, tradingsymbol="TCS"))
     first = Order.objects.get(group=group, leg=0)
     desk.submit(first)
-    desk.sandbox.fault("ip_not_registered", route="order.place", count=1)
+    desk.sandbox.fault("http_5xx", route="order.place", count=1, status=400, body="json")
 
     pump_until(desk, lambda: finished(group))
 
@@ -134,7 +134,7 @@ def test_unwinding_gives_back_what_traded(desk: Desk, other: Instrument) -> None
     buy, second = leg(desk, product="MIS", quantity=2), leg(desk, tradingsymbol="TCS", product="MIS")
     group = place(desk, buy, second, on_failure="unwind")
     desk.submit(Order.objects.get(group=group, leg=0))
-    desk.sandbox.fault("ip_not_registered", route="order.place", count=1)
+    desk.sandbox.fault("http_5xx", route="order.place", count=1, status=400, body="json")
 
     pump_until(desk, lambda: finished(group))
 
@@ -147,7 +147,7 @@ def test_an_unwinding_that_is_denied_is_said(desk: Desk, other: Instrument) -> N
     group = place(desk, leg(desk, product="MIS"), leg(desk, tradingsymbol="TCS", product="MIS"), on_failure="unwind")
     desk.submit(Order.objects.get(group=group, leg=0))
     pump_once_filled(desk, group)
-    desk.sandbox.fault("ip_not_registered", route="order.place", count=1)
+    desk.sandbox.fault("http_5xx", route="order.place", count=1, status=400, body="json")
     desk.submit(Order.objects.get(group=group, leg=1))
     halt()
 
@@ -346,7 +346,7 @@ def test_the_bound_of_an_order_holds_for_its_slices_together(desk: Desk) -> None
 def test_one_lost_slice_is_no_whole_order(desk: Desk) -> None:
     frozen_at(desk, 4)
     group = sliced(desk, quantity=10)
-    desk.sandbox.fault("ip_not_registered", route="order.place", count=1)
+    desk.sandbox.fault("http_5xx", route="order.place", count=1, status=400, body="json")
 
     pump_until(desk, lambda: finished(group))
 

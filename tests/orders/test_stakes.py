@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from redis import Redis
 
 from market_data.batches import Batch, BatchKind
+from market_data.bus import sync_bus
 from market_data.models import Instrument
 from orders import execution, hours, letters, pricing, reconciliation, risk, tasks
 from orders.clock import trading_day
@@ -260,7 +261,8 @@ def test_a_frozen_quantity_says_how_to_be_cut(desk: Desk) -> None:
 
 
 def stream(desk: Desk) -> None:
-    """Publish the instrument's last price as the feed does."""
+    """Publish the instrument's last price as the feed does, to a process that has not looked for it before."""
+    sync_bus.cache_clear()
     rows = ticks({desk.instrument.instrument_token: desk.last_price}, received_at=time.time())
     snapshot = Batch(
         kind=BatchKind.SNAPSHOT, shard=0, epoch=1, from_sequence=0, to_sequence=1, published_us=1, rows=rows

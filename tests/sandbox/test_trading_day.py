@@ -105,8 +105,8 @@ def test_two_users_meet_at_one_price_in_the_auction(morning: SandboxServer, trad
     other = connect(morning, 1)
     last = morning.book("NSE:SBIN")["last_price"]
     prices = {"high": on_tick(morning, "NSE:SBIN", last * 1.05), "low": on_tick(morning, "NSE:SBIN", last * 0.95)}
-    bought = place(trader, "NSE:SBIN", quantity=30_000, price=prices["high"], product="MIS")
-    sold = place(other, "NSE:SBIN", "SELL", quantity=30_000, price=prices["low"], product="MIS")
+    bought = place(trader, "NSE:SBIN", quantity=10_000, price=prices["high"], product="MIS")
+    sold = place(other, "NSE:SBIN", "SELL", quantity=10_000, price=prices["low"], product="MIS")
     wait_status(trader, bought, "OPEN")
     wait_status(other, sold, "OPEN")
 

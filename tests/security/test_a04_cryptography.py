@@ -20,7 +20,10 @@ NO_SECRETS = {
     (".env.example", "Basic Auth Credentials"),
     ("benchmarks/fanout/servers/wiring.py", "Secret Keyword"),
     ("deploy/kiteconnect/backend.py", "Hex High Entropy String"),
+    ("deploy/kubernetes/overlays/desk/ingress.yaml", "Secret Keyword"),
+    ("deploy/kubernetes/overlays/desk/kustomization.yaml", "Secret Keyword"),
     ("kite/limits.py", "Secret Keyword"),
+    ("ops/backup.py", "Secret Keyword"),
     ("sandbox/postbacks.py", "Secret Keyword"),
 }
 OUR_KEY = re.compile(r"tkr_live_[A-Za-z0-9]{8}_[A-Za-z0-9_-]{43}")
