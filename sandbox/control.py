@@ -29,13 +29,22 @@ def guarded(action: Action) -> Callable[[web.Request], Awaitable[web.StreamRespo
         if not hmac.compare_digest(key.encode("utf-8", "replace"), site.control_key.encode()):
             return json_response({"status": "error", "message": "wrong control key"}, status=403)
         try:
-            body = json.loads(await request.text() or "{}")
-            data = await action(site, request, dict(body))
+            data = await action(site, request, await body_of(request))
         except (ValueError, TypeError, KeyError) as error:
             return json_response({"status": "error", "message": str(error)}, status=400)
         return json_response({"status": "success", "data": data})
 
     return serve
+
+
+async def body_of(request: web.Request) -> dict[str, object]:
+    """Return the body's object; an empty body and null are an empty one."""
+    body = json.loads(await request.text() or "{}")
+    if body is None:
+        return {}
+    if not isinstance(body, dict):
+        raise TypeError("the body is no JSON object")
+    return body
 
 
 async def show_state(site: Site, _request: web.Request, _body: dict[str, object]) -> object:

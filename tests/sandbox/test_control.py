@@ -27,6 +27,18 @@ def test_a_wrong_control_key_is_refused(exchange: SandboxServer) -> None:
     assert answer.status_code == 403
 
 
+def test_a_body_may_be_null_but_no_list(exchange: SandboxServer) -> None:
+    answers = [
+        requests.delete(
+            f"{exchange.control_url}/faults", data=body, headers={"X-Control-Key": exchange.control_key}, timeout=5
+        )
+        for body in ("null", "[1]")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert answers[1].json()["message"] == "the body is no JSON object"
+
+
 def test_a_setting_that_does_not_exist_is_named(exchange: SandboxServer) -> None:
     with pytest.raises(RuntimeError, match="no setting nonsense"):
         exchange.settings(nonsense=1)
