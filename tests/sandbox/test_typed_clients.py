@@ -264,6 +264,15 @@ def test_go_decodes_order_updates_and_error_texts(story: Story) -> None:
     assert refusals(seen["order"], ORDER) == []
 
 
+def test_go_filters_its_alerts(story: Story) -> None:
+    rows = data(story.ask(Request("GET /alerts")))
+    enabled = data(story.ask(Request("GET /alerts?status=enabled&page=1")))
+
+    assert {row["status"] for row in rows} == {"enabled", "disabled"}
+    assert enabled == [row for row in rows if row["status"] == "enabled"]
+    assert data(story.ask(Request("GET /alerts?name=nowhere"))) == []
+
+
 def test_an_error_has_a_type_and_a_message_for_every_client(story: Story) -> None:
     for text in ("GET /orders/1", "GET /gtt/triggers/1", "GET /alerts/none", "GET /nowhere", "POST /orders/bo"):
         answer = story.ask(Request(text))
