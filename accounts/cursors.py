@@ -4,8 +4,15 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet
 
 from accounts.errors import PlatformError
+
+Row = TypeVar("Row", bound=Model)
 
 
 class CursorBroken(PlatformError):
@@ -29,3 +36,21 @@ def read_cursor(cursor: str, *, parts: int) -> list[str]:
     if not isinstance(values, list) or len(values) != parts or not all(isinstance(value, str) for value in values):
         raise CursorBroken("the cursor is not one of ours", field="cursor")
     return values
+
+
+def newest_first(*, rows: QuerySet[Row], cursor: str | None, limit: int) -> tuple[list[Row], str | None]:
+    """Return a page of rows that have `created_at` and a UUID as key, and the cursor of the next page or None.
+
+    Raises CursorBroken.
+    """
+    if cursor is not None:
+        at, key = read_cursor(cursor, parts=2)
+        try:
+            moment, row_id = datetime.fromisoformat(at), UUID(key)
+        except ValueError as error:
+            raise CursorBroken("the cursor is not one of ours", field="cursor") from error
+        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=row_id))
+    found = list(rows.order_by("-created_at", "-pk")[: limit + 1])
+    page = found[:limit]
+    last: Any = page[-1] if len(found) > limit else None
+    return page, None if last is None else write_cursor([last.created_at.isoformat(), str(last.pk)])

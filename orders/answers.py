@@ -3,15 +3,12 @@
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from django.db.models import Q
 from django.urls import reverse
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.cursors import CursorBroken, read_cursor, write_cursor
 from accounts.permissions import caller_of
 from orders import baskets, groups
 from orders.errors import BasketDenied
@@ -45,21 +42,6 @@ def group_response(request: Request, wanted: baskets.WantedBasket, *, now: datet
     }
     code = status.HTTP_200_OK if grouped.replayed else status.HTTP_202_ACCEPTED
     return Response(document_of(group), status=code, headers=headers)
-
-
-def cursor_of(row: Any) -> str:
-    """Return the cursor behind a row of a list that is ordered by creation."""
-    return write_cursor([row.created_at.isoformat(), str(row.pk)])
-
-
-def after_cursor(cursor: str) -> Q:
-    """Return the rows behind a cursor; raises CursorBroken."""
-    at, key = read_cursor(cursor, parts=2)
-    try:
-        moment, row_id = datetime.fromisoformat(at), UUID(key)
-    except ValueError as error:
-        raise CursorBroken("the cursor is not one of ours", field="cursor") from error
-    return Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=row_id)
 
 
 def wait_for(group: OrderGroup, *, seconds: float) -> None:

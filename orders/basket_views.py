@@ -10,10 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.cursors import newest_first
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label
 from orders import baskets, groups, intake
-from orders.answers import after_cursor, cursor_of, document_of, group_response, wait_for
+from orders.answers import document_of, group_response, wait_for
 from orders.basket_serializers import (
     BasketFilterSerializer,
     BasketListSerializer,
@@ -55,11 +56,7 @@ class BasketListView(APIView):
         if "account" in wanted:
             rows = rows.filter(account=account_by_label(label=wanted["account"], principal=principal))
         rows = rows.filter(**{name: wanted[name] for name in ("kind", "state") if name in wanted})
-        if "cursor" in wanted:
-            rows = rows.filter(after_cursor(wanted["cursor"]))
-        found = list(rows[: wanted["limit"] + 1])
-        page = found[: wanted["limit"]]
-        following = cursor_of(page[-1]) if len(found) > len(page) else None
+        page, following = newest_first(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
         return Response({"results": [document_of(group) for group in page], "next": following})
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from django.db import transaction
 
+from accounts.commits import after_commit
 from accounts.errors import PlatformError
 from accounts.sessions import Sessions
 from kite.errors import KiteError
@@ -354,7 +354,7 @@ def _settle(group: OrderGroup, picture: Picture, *, now: datetime) -> bool:
         document = group_document(held, picture)
         announce(account_id=held.account_id, kind=f"orders.group.{state}", data={"group": document}, now=now)
         message = {"group": document}
-        transaction.on_commit(partial(publish, account_id=held.account_id, message=message), robust=True)
+        after_commit(publish, account_id=held.account_id, message=message)
     log.info("orders.group.moved", group=str(group.pk), kind=group.kind, state=state)
     return final
 

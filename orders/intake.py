@@ -13,6 +13,7 @@ import structlog
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
+from accounts.commits import after_commit
 from accounts.errors import PlatformError
 from accounts.queries import Principal, account_by_label
 from accounts.sessions import Sessions
@@ -199,8 +200,7 @@ def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: prici
     if denial is None:
         transaction.on_commit(partial(tasks.knock, tasks.submit_order, order.pk))
     if price is not None and not price.band_known:
-        learn = partial(tasks.learn_soon, account_id=order.account_id, instrument_id=instrument.pk)
-        transaction.on_commit(learn, robust=True)
+        after_commit(tasks.learn_soon, account_id=order.account_id, instrument_id=instrument.pk)
 
 
 def _facts(order: Order, *, wanted: Wanted, instrument: Instrument, price: pricing.Price | None) -> risk.Facts:

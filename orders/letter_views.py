@@ -10,11 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.cursors import newest_first
 from accounts.permissions import caller_of
 from accounts.strict import StrictSerializer
 from orders import intake, letters
 from orders.models import Order
-from orders.pages import page_of_orders
 from orders.requests import IDEMPOTENCY, PREFER, idempotency_key, sessions_of
 from orders.serializers import AskedSerializer, OrderFilterSerializer, OrderSerializer
 from orders.stream import order_document
@@ -61,7 +61,7 @@ class LetterListView(APIView):
             rows = rows.filter(state=wanted["state"])
         if "day" in wanted:
             rows = rows.filter(trading_day=wanted["day"])
-        page, following = page_of_orders(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
+        page, following = newest_first(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
         found = [letters.letter_of(order) for order in page]
         shown = [
             {

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from django.db import transaction
 
+from accounts.commits import after_commit
 from accounts.queries import login_for
 from accounts.sessions import Sessions
 from kite.answers import GttLeg, GttRequest, GttRow
@@ -269,7 +269,7 @@ def take_over(trigger: Trigger, body: Mapping[str, Any]) -> None:
 def _tell(trigger: Trigger, *, now: datetime) -> None:
     message = {"gtt": trigger_document(trigger)}
     announce(account_id=trigger.account_id, kind=f"orders.gtt.{trigger.status}", data=message, now=now)
-    transaction.on_commit(partial(publish, account_id=trigger.account_id, message=message), robust=True)
+    after_commit(publish, account_id=trigger.account_id, message=message)
 
 
 def _text(value: Decimal) -> str:

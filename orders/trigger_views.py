@@ -11,10 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.cursors import newest_first
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label
 from orders import trigger_book, triggers
-from orders.answers import PROBLEM, after_cursor, cursor_of
+from orders.answers import PROBLEM
 from orders.parents import Trigger, TriggerWrite
 from orders.requests import IDEMPOTENCY, idempotency_key, sessions_of
 from orders.trigger_book import trigger_document
@@ -69,11 +70,7 @@ class TriggerListView(APIView):
                 trigger_book.reconcile(account_id=account.pk, sessions=sessions_of(request), now=timezone.now())
         if "status" in wanted:
             rows = rows.filter(status=wanted["status"])
-        if "cursor" in wanted:
-            rows = rows.filter(after_cursor(wanted["cursor"]))
-        found = list(rows[: wanted["limit"] + 1])
-        page = found[: wanted["limit"]]
-        following = cursor_of(page[-1]) if len(found) > len(page) else None
+        page, following = newest_first(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
         return Response({"results": [trigger_document(row) for row in page], "next": following})
 
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from uuid import UUID, uuid4
 
 import structlog
-from django.db import transaction
 
+from accounts.commits import after_commit
 from kite.types import OrderRow, TradeRow
 from orders.clock import trading_day
 from orders.models import Order, OrderCommand, OrderEvent, Trade
@@ -115,7 +114,7 @@ def record(*, order: Order, before: State | None, move: Move, now: datetime) -> 
         broker_order_id=order.broker_order_id,
     )
     message = {"order": order_document(order), "event": event_document(event)}
-    transaction.on_commit(partial(publish, account_id=order.account_id, message=message), robust=True)
+    after_commit(publish, account_id=order.account_id, message=message)
     announce(account_id=order.account_id, kind=event.kind, data=message, now=now)
     return event
 
@@ -243,7 +242,7 @@ def add_trade(*, order: Order, row: TradeRow, source: str, now: datetime) -> boo
     trade.save(force_insert=True)
     log.info("orders.trade.heard", order_id=str(order.pk), trade_id=row.trade_id, quantity=row.quantity, source=source)
     message = {"trade": trade_document(trade)}
-    transaction.on_commit(partial(publish, account_id=order.account_id, message=message), robust=True)
+    after_commit(publish, account_id=order.account_id, message=message)
     announce(account_id=order.account_id, kind="orders.trade.heard", data=message, now=now)
     return True
 

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.cursors import newest_first
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label
 from orders import intake
@@ -21,7 +22,7 @@ from orders.baskets import sliced
 from orders.budget import remaining
 from orders.clock import trading_day
 from orders.models import Order, OrderCommand, OrderEvent, Trade
-from orders.pages import page_of_orders, page_of_trades
+from orders.pages import page_of_trades
 from orders.queries import budget_of
 from orders.requests import IDEMPOTENCY, PREFER, idempotency_key, preferred_wait, sessions_of, wait_until
 from orders.serializers import (
@@ -80,7 +81,7 @@ class OrderListView(APIView):
             rows = rows.filter(state=wanted["state"])
         if "day" in wanted:
             rows = rows.filter(trading_day=wanted["day"])
-        page, following = page_of_orders(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
+        page, following = newest_first(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
         return Response({"results": [order_document(order) for order in page], "next": following})
 
 

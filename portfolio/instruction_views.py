@@ -1,10 +1,8 @@
 """The portfolio API: what changes a portfolio, each once for its Idempotency-Key."""
 
-from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -13,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.cursors import CursorBroken, read_cursor, write_cursor
+from accounts.cursors import newest_first
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label
 from orders.requests import IDEMPOTENCY, idempotency_key
@@ -155,12 +153,7 @@ class InstructionListView(APIView):
             rows = rows.filter(account=account_by_label(label=wanted["account"], principal=principal))
         if "state" in wanted:
             rows = rows.filter(state=wanted["state"])
-        if "cursor" in wanted:
-            rows = rows.filter(_after(wanted["cursor"]))
-        found = list(rows[: wanted["limit"] + 1])
-        page = found[: wanted["limit"]]
-        more = len(found) > len(page)
-        following = write_cursor([page[-1].created_at.isoformat(), str(page[-1].pk)]) if more else None
+        page, following = newest_first(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
         return Response({"results": [instruction_document(row) for row in page], "next": following})
 
 
@@ -207,12 +200,3 @@ def _problem(found: Instruction) -> dict[str, Any]:
         "retryable": found.state == State.NOT_DONE,
         "instruction": instruction_document(found),
     }
-
-
-def _after(cursor: str) -> Q:
-    at, key = read_cursor(cursor, parts=2)
-    try:
-        moment, instruction_id = datetime.fromisoformat(at), UUID(key)
-    except ValueError as error:
-        raise CursorBroken("the cursor is not one of ours", field="cursor") from error
-    return Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=instruction_id)

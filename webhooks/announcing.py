@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 from django.db import transaction
 
+from accounts.commits import after_commit
 from webhooks import tasks
 from webhooks.models import Delivery, Endpoint, Message
 from webhooks.queries import listeners
@@ -37,5 +37,5 @@ def _tell(
         Delivery(endpoint_id=endpoint_id, message=message, next_at=now, created_at=now) for endpoint_id in chosen
     )
     for row in deliveries:
-        transaction.on_commit(partial(tasks.knock, row.pk), robust=True)
+        after_commit(tasks.knock, row.pk)
     return len(deliveries)

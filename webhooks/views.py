@@ -1,11 +1,9 @@
 """The webhooks API: endpoints, their secrets, the log of deliveries and their repetition."""
 
 import json
-from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -14,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.cursors import CursorBroken, read_cursor, write_cursor
+from accounts.cursors import newest_first
 from accounts.permissions import caller_of
 from webhooks import delivery, keeping, tasks
 from webhooks.announcing import announce_to
@@ -136,12 +134,7 @@ class DeliveryListView(APIView):
             rows = rows.filter(endpoint_id=wanted["webhook"])
         if "state" in wanted:
             rows = rows.filter(state=wanted["state"])
-        if "cursor" in wanted:
-            rows = rows.filter(_after(wanted["cursor"]))
-        found = list(rows[: wanted["limit"] + 1])
-        page = found[: wanted["limit"]]
-        more = len(found) > len(page)
-        following = write_cursor([page[-1].created_at.isoformat(), str(page[-1].pk)]) if more else None
+        page, following = newest_first(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
         return Response({"results": [delivery_document(row) for row in page], "next": following})
 
 
@@ -186,12 +179,3 @@ def _visible(request: Request, delivery_id: UUID) -> Delivery:
 
 def _kept(kept: keeping.Kept) -> dict[str, Any]:
     return {**endpoint_document(kept.endpoint), "signing_secret": kept.secret}
-
-
-def _after(cursor: str) -> Q:
-    at, key = read_cursor(cursor, parts=2)
-    try:
-        moment, delivery_id = datetime.fromisoformat(at), UUID(key)
-    except ValueError as error:
-        raise CursorBroken("the cursor is not one of ours", field="cursor") from error
-    return Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=delivery_id)

@@ -74,12 +74,13 @@ def test_a_single_trigger_waits_at_the_broker(desk: Desk) -> None:
 
 
 def test_two_legs_wait_at_the_broker(desk: Desk) -> None:
-    done = place(desk, two_legs(desk))
+    wanted = two_legs(desk)
+    done = place(desk, wanted)
     reconcile(desk)
 
     done.trigger.refresh_from_db()
     assert (done.trigger.type, done.trigger.status) == ("two-leg", "active")
-    assert [Decimal(value) for value in done.trigger.trigger_values] == [desk.price(-8), desk.price(8)]
+    assert [Decimal(value) for value in done.trigger.trigger_values] == list(wanted.trigger_values)
     assert Trigger.objects.filter(origin=Trigger.Origin.PLATFORM).count() == 1
 
 
@@ -177,12 +178,12 @@ def test_a_writer_that_died_is_found_out(desk: Desk) -> None:
 
 
 def test_a_trigger_takes_other_values(desk: Desk) -> None:
-    done = place(desk, single(desk))
+    done, other = place(desk, single(desk)), single(desk, -7, quantity=3)
 
     changed = triggers.modify(
         principal=desk.principal,
         trigger_id=done.trigger.pk,
-        wanted=single(desk, -7, quantity=3),
+        wanted=other,
         key="change",
         sessions=desk.sessions,
         now=datetime.now(UTC),
@@ -192,7 +193,7 @@ def test_a_trigger_takes_other_values(desk: Desk) -> None:
     done.trigger.refresh_from_db()
     assert changed.write.state == State.DONE
     assert done.trigger.legs[0]["quantity"] == 3
-    assert Decimal(done.trigger.trigger_values[0]) == desk.price(-7)
+    assert Decimal(done.trigger.trigger_values[0]) == other.trigger_values[0]
 
 
 def test_a_lost_change_is_found_in_the_list(desk: Desk) -> None:
