@@ -7,26 +7,15 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from accounts.models import User
+from accounts.page_policy import OWN_PAGE
 from accounts.queries import principal_of
 
 SCOPE = "greeks:read"
 POSITIONS_SCOPE = "orders:read"
 SOCKET_PATH = "/ws/v1/chains"
-POLICY = {
-    "default-src": ["'none'"],
-    "script-src": ["'self'"],
-    "style-src": ["'self'"],
-    "img-src": ["'self'"],
-    "font-src": ["'self'"],
-    "connect-src": ["'self'"],
-    "form-action": ["'self'"],
-    "frame-ancestors": ["'none'"],
-    "base-uri": ["'none'"],
-    "require-trusted-types-for": ["'script'"],
-}
 
 
-@csp(POLICY)
+@csp(dict(OWN_PAGE))
 @require_GET
 def chains_page(request: HttpRequest) -> HttpResponseBase:
     """The page; staff with the right to read Greeks see it, and positions only with the right to read those."""

@@ -23,6 +23,7 @@ from accounts.authentication import authenticate_socket
 from accounts.errors import Forbidden, PlatformError
 from accounts.gate import sign_in_of
 from accounts.models import User
+from accounts.page_policy import OWN_PAGE
 from accounts.queries import Principal, principal_of
 from accounts.sign_ins import require_fresh
 from ops import status, verbs
@@ -37,18 +38,6 @@ PERIOD_SECONDS = 1.0
 RECHECK_SECONDS = 4.0
 FORBIDDEN = 4403
 BROKEN = 1011
-POLICY = {
-    "default-src": ["'none'"],
-    "script-src": ["'self'"],
-    "style-src": ["'self'"],
-    "img-src": ["'self'"],
-    "font-src": ["'self'"],
-    "connect-src": ["'self'"],
-    "form-action": ["'self'"],
-    "frame-ancestors": ["'none'"],
-    "base-uri": ["'none'"],
-    "require-trusted-types-for": ["'script'"],
-}
 View = Callable[..., HttpResponseBase]
 
 
@@ -76,7 +65,7 @@ def operator(scope: str) -> Callable[[View], View]:
     return decorate
 
 
-@csp(POLICY)
+@csp(dict(OWN_PAGE))
 @require_GET
 @operator(READ)
 def desk(request: HttpRequest, *, principal: Principal) -> HttpResponseBase:

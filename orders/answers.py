@@ -12,10 +12,10 @@ from rest_framework.response import Response
 from accounts.permissions import caller_of
 from orders import baskets, groups
 from orders.errors import BasketDenied
+from orders.parent_tasks import advance_group
 from orders.parents import OrderGroup
 from orders.requests import idempotency_key, preferred_wait, sessions_of, wait_until
 from orders.tasks import knock
-from orders.upper_tasks import advance_group
 
 PROBLEM = "application/problem+json"
 

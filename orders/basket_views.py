@@ -21,10 +21,10 @@ from orders.basket_serializers import (
     BasketRequestSerializer,
     BasketSerializer,
 )
+from orders.parent_tasks import advance_group
 from orders.parents import OrderGroup
 from orders.requests import IDEMPOTENCY, PREFER, preferred_wait, sessions_of
 from orders.tasks import knock
-from orders.upper_tasks import advance_group
 
 
 class BasketListView(APIView):
