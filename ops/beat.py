@@ -63,6 +63,7 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc] # the library is
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lease = Lease()
         self._leading = False
+        self._since = 0.0
         self._said = 0.0
         super().__init__(*args, **kwargs)
 
@@ -73,6 +74,7 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc] # the library is
             log.info("ops.beat.leading")
             # What the former leader ran must not run again: read its times.
             self._initial_read, self._heap = True, None
+            self._since = time.time()
         self._leading = leading
         self._say()
         if not leading:
@@ -90,6 +92,6 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc] # the library is
             return
         self._said = time.monotonic()
         try:
-            sync_bus().put_health(name="beat", report={"at": time.time(), "state": "leading"})
+            sync_bus().put_health(name="beat", report={"at": time.time(), "state": "leading", "since": self._since})
         except FeedDown as error:
             log.warning("ops.beat.unheard", error=str(error))

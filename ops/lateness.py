@@ -12,13 +12,19 @@ from ops.state import Overdue
 GRACE = timedelta(seconds=90)
 
 
-def overdue(*, now: datetime) -> tuple[Overdue, ...]:
-    """Return the enabled tasks whose next run is past by more than a grace, by name."""
+def overdue(*, now: datetime, since: datetime | None) -> tuple[Overdue, ...]:
+    """Return the enabled tasks whose next run is past by more than a grace, by name.
+
+    `since` is when the leading beat took the lead: after a stop it sends what is due in its own time, so that the grace
+    begins no earlier. None where no beat says so: then the hour the task was due counts alone.
+    """
     tasks = PeriodicTask.objects.filter(enabled=True, last_run_at__isnull=False).exclude(one_off=True)
     tasks = tasks.select_related("interval", "crontab", "solar", "clocked").order_by("name")
-    late = [(task, -task.schedule.remaining_estimate(task.last_run_at)) for task in tasks]
+    due = [(task, now + task.schedule.remaining_estimate(task.last_run_at)) for task in tasks]
     return tuple(
-        Overdue(name=task.name, due_at=now - by, last_run_at=task.last_run_at) for task, by in late if by > GRACE
+        Overdue(name=task.name, due_at=at, last_run_at=task.last_run_at)
+        for task, at in due
+        if now - max(at, since or at) > GRACE
     )
 
 

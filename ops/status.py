@@ -52,7 +52,7 @@ def snapshot(*, now: datetime) -> State:
         processes=pulse.processes(pulse=heard),
         greeks=chains.read(now=now, pulse=heard),
         timeline=_timeline(),
-        overdue=lateness.overdue(now=now),
+        overdue=lateness.overdue(now=now, since=pulse.moment(heard.reports.get("beat"), "since")),
         clock_skew_seconds=round(skew, 1),
         recorder_behind_seconds=pulse.number(heard.reports.get("recorder"), "behind_seconds") or 0.0,
     )

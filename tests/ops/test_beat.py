@@ -1,5 +1,6 @@
 """One beat leads, however many run."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -112,4 +113,16 @@ def test_the_leading_beat_is_heard(clean_redis: Redis) -> None:
     lead(beat)
 
     assert listen().reports["beat"]["state"] == "leading"
+    beat.close()
+
+
+def test_the_leading_beat_says_since_when(clean_redis: Redis) -> None:
+    beat, began = scheduler(), time.time()
+
+    lead(beat)
+    first = listen().reports["beat"]["since"]
+    until(lambda: beat.tick() >= 0 and listen().reports["beat"]["at"] > time.time() - 1)
+
+    assert began - 1 <= first <= time.time()
+    assert listen().reports["beat"]["since"] == first
     beat.close()
