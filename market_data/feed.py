@@ -1,6 +1,7 @@
 """The feed of a shard: sockets equal to the plan, packets to sequenced batches, faults to the database."""
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ import structlog
 
 from kite.socket import Connection, ConnectionState, Phase
 from kite.types import Login, Mode
-from market_data.bus import AsyncBus
+from market_data.bus import PLAN_TOPIC, AsyncBus
 from market_data.errors import BadBatch, FeedDown, ShardTaken
 from market_data.feed_gaps import Gaps
 from market_data.feed_line import Connect, Line, Pace
@@ -32,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS: Final = 0.05
 PLAN_SECONDS: Final = 1.0
+# A storm of wishes is one new plan, and a morning's first values are few snapshots.
+SETTLE_SECONDS: Final = 0.1
+SNAPSHOT_SECONDS: Final = 1.0
 REPORT_SECONDS: Final = 1.0
 HANDOVER_SECONDS: Final = 1.0
 REPLACEMENT_SECONDS: Final = 3.0
@@ -68,6 +72,7 @@ class Feed:
         self._incidents: asyncio.Queue[tuple[Line, ConnectionState]] = asyncio.Queue()
         self._mending: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._has_first_values = asyncio.Event()
         self._outbox = Outbox(bus=bus, spool=spool)
         self._gaps = Gaps()
         self._gauge = Gauge()
@@ -77,7 +82,10 @@ class Feed:
 
     async def run(self) -> None:
         """Own the shard, wait for it if need be, and stream until cancelled; raises ShardTaken when deposed."""
-        jobs = (self._follow_plan, self._flush_for_ever, self._snapshot_for_ever, self._tell_for_ever, self._mend)
+        jobs = (
+            *(self._follow_plan, self._hear_knocks, self._flush_for_ever),
+            *(self._snapshot_for_ever, self._tell_for_ever, self._mend),
+        )
         try:
             self._ingest = await self._begin()
             await together(*(job() for job in jobs))
@@ -120,10 +128,12 @@ class Feed:
                 await self._apply(await self._in_database(self._ledger.plan))
             except LedgerUnreachable as error:
                 log.warning("market_data.feed.plan_unread", reason=str(error))
-            try:
-                await asyncio.wait_for(self._wake.wait(), PLAN_SECONDS)
-            except TimeoutError:
-                continue
+            await asyncio.sleep(SETTLE_SECONDS)
+            await _woken(self._wake, PLAN_SECONDS - SETTLE_SECONDS)
+
+    async def _hear_knocks(self) -> None:
+        async for _ in self._bus.notices(PLAN_TOPIC):
+            self._wake.set()
 
     async def _apply(self, plan: Plan) -> None:
         self._retire_due()
@@ -291,6 +301,8 @@ class Feed:
         began = time.monotonic()
         taken = await self._outbox.publish(flushed)
         done = time.time()
+        if flushed.first:
+            self._has_first_values.set()
         packets = len(flushed.raw.rows)
         self._gauge.note(at=done, received=packets, published=packets if taken else 0, seconds=time.monotonic() - began)
         for source, received_at, count in flushed.arrivals:
@@ -298,7 +310,9 @@ class Feed:
 
     async def _snapshot_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(REPORT_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS)
+            await _woken(self._has_first_values, SNAPSHOT_SECONDS - SETTLE_SECONDS)
+            self._has_first_values.clear()
             self._ingest.keep_only(np.array(sorted(self._wanted_here()), np.uint32))
             try:
                 await self._bus.put_snapshot(self._ingest.snapshot(published_at=time.time()))
@@ -364,3 +378,8 @@ class Feed:
             "last_tick_age": None if newest is None else round(now - newest, 3),
             **self._paces[account_id].report(now=now),
         }
+
+
+async def _woken(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

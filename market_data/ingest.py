@@ -17,11 +17,15 @@ DECODED_AT_ONCE: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """One flush: what changed, every packet as it came, and the arrivals (source, received_at, packets)."""
+    """One flush: what changed, every packet as it came, and the arrivals (source, received_at, packets).
+
+    `first` says that an instrument got its first value.
+    """
 
     batch: Batch
     raw: Batch
     arrivals: list[tuple[str, float, int]]
+    first: bool = False
 
 
 class Ingest:
@@ -40,6 +44,7 @@ class Ingest:
         if inherited is not None and len(inherited):
             self._table.put(inherited, 1)
             self.sequence = 1
+        self._known = self._table.count()
 
     def receive(self, *, source: str, frame: bytes, received_at: float) -> None:
         """Keep a frame for the next flush."""
@@ -64,7 +69,9 @@ class Ingest:
         self.sequence += 1
         changed = self._chosen(self._table.put(rows, self.sequence), only)
         batch = self._batch(BatchKind.DELTA, take(self._table.rows, changed), published_at)
-        return Flushed(batch=batch, raw=self._batch(BatchKind.RAW, rows, published_at), arrivals=arrivals)
+        raw = self._batch(BatchKind.RAW, rows, published_at)
+        known, self._known = self._known, self._table.count()
+        return Flushed(batch=batch, raw=raw, arrivals=arrivals, first=self._known > known)
 
     def heartbeat(self, *, published_at: float) -> Batch:
         """Return an empty batch that says the shard lives and how far it is."""
@@ -78,6 +85,7 @@ class Ingest:
         """Forget the values of instruments that nobody wants here any more."""
         held = self._table.held()["instrument_token"]
         self._table.drop(held[~np.isin(held, tokens)])
+        self._known = self._table.count()
 
     def last_prices(self, tokens: Tokens) -> dict[int, float]:
         """Return the last price in rupees of each of these instruments that has one."""

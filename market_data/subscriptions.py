@@ -1,21 +1,26 @@
-"""Wishes for ticks: written here, streamed by the feed a second later."""
+"""Wishes for ticks: written here; the feed is knocked at, and looks every second all the same."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from accounts.commits import after_commit
 from accounts.queries import streaming_logins
 from kite.types import Mode
 from market_data.asking import Asked, Unknown, resolve
+from market_data.bus import PLAN_TOPIC, sync_bus
 from market_data.calendar import IST
-from market_data.errors import BadCommand
+from market_data.errors import BadCommand, FeedDown
 from market_data.models import Instrument, Subscription
 from market_data.queries import desired_modes, living_wishes
 from market_data.sharding import admit
+
+log = structlog.get_logger(__name__)
 
 SOCKET_WISH: Final = timedelta(hours=1)
 
@@ -55,6 +60,7 @@ def _write(
             update_fields=["mode", "reason", "expires_at"],
             batch_size=1000,
         )
+        after_commit(_knock)
     return len(instruments) - known
 
 
@@ -84,6 +90,8 @@ def replace(
         changed = Subscription.objects.filter(pk__in=stale).update(mode=mode, reason=reason) if stale else 0
         gone = [held[pk].pk for pk in held.keys() - wanted.keys()]
         removed = Subscription.objects.filter(pk__in=gone).delete()[0] if gone else 0
+        if changed or removed:
+            after_commit(_knock)
     return Change(added=len(new), changed=changed, removed=removed)
 
 
@@ -138,12 +146,12 @@ def socket_wisher(*, user_id: int, mode: Mode) -> str:
 
 def unwish(*, instruments: Collection[Instrument], wanted_by: str) -> int:
     """Want these instruments no more and return how many were wanted."""
-    return Subscription.objects.filter(wanted_by=wanted_by, instrument__in=instruments).delete()[0]
+    return _forget(Subscription.objects.filter(wanted_by=wanted_by, instrument__in=instruments))
 
 
 def unwish_everything(*, wanted_by: str) -> int:
     """Want nothing any more and return how much was wanted."""
-    return Subscription.objects.filter(wanted_by=wanted_by).delete()[0]
+    return _forget(Subscription.objects.filter(wanted_by=wanted_by))
 
 
 def renew(*, user_id: int, modes: Mapping[int, Mode], now: datetime) -> None:
@@ -158,7 +166,7 @@ def renew(*, user_id: int, modes: Mapping[int, Mode], now: datetime) -> None:
 def forget_expired(*, now: datetime) -> int:
     """Delete the wishes past their time, and those for contracts that expired; return how many."""
     over = Q(expires_at__lte=now) | Q(instrument__expiry__lt=now.astimezone(IST).date())
-    return Subscription.objects.filter(over).delete()[0]
+    return _forget(Subscription.objects.filter(over))
 
 
 def every(*, now: datetime) -> QuerySet[Subscription]:
@@ -178,3 +186,17 @@ def _admit(instruments: Collection[Instrument], *, now: datetime, leaving: str =
     if accounts:
         wanted = desired_modes(now=now, without=leaving).keys() | {row.instrument_token for row in instruments}
         admit(wanted=len(wanted), accounts=accounts)
+
+
+def _forget(rows: QuerySet[Subscription]) -> int:
+    deleted = rows.delete()[0]
+    if deleted:
+        after_commit(_knock)
+    return deleted
+
+
+def _knock() -> None:
+    try:
+        sync_bus().knock(PLAN_TOPIC)
+    except FeedDown as error:
+        log.info("market_data.subscriptions.unknocked", reason=str(error))

@@ -98,6 +98,10 @@ class LastValues:
         self.version[changed] = sequence
         return changed
 
+    def count(self) -> int:
+        """Return how many instruments have a value."""
+        return int(np.count_nonzero(self.version[: self.size]))
+
     def held(self) -> Rows:
         """Return the rows that have a value."""
         return take(self.rows, np.flatnonzero(self.version[: self.size]))
