@@ -191,7 +191,7 @@ class SandboxServer:
         return self.control("GET", "/book", i=instrument)
 
 
-def wait_for(condition: Callable[[], Any], *, seconds: float = 5.0, every: float = 0.02) -> Any:
+def wait_for(condition: Callable[[], Any], *, seconds: float = 20.0, every: float = 0.02) -> Any:
     """Return the first true value of `condition`; fail when it stays false."""
     end = time.monotonic() + seconds
     while True:

@@ -60,7 +60,7 @@ async def socket(market: OptionMarket, engine: Engine, hub: ChainHub) -> AsyncIt
 
 
 async def heard(socket: WebsocketCommunicator) -> Any:
-    return await socket.receive_json_from(timeout=5)
+    return await socket.receive_json_from(timeout=20)
 
 
 async def subscribed(socket: WebsocketCommunicator, chain: str = CHAIN) -> Any:

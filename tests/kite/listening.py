@@ -71,7 +71,7 @@ async def listening(
             await running
 
 
-async def until(condition: Callable[[], object], *, patience: float = 5) -> None:
+async def until(condition: Callable[[], object], *, patience: float = 20) -> None:
     """Wait for a condition, looking often."""
     async with asyncio.timeout(patience):
         while not condition():  # noqa: ASYNC110 - the condition is another program's

@@ -179,11 +179,11 @@ class TickClient:
     def send(self, **command: object) -> None:
         self.socket.send(json.dumps(command))
 
-    def receive(self, *, seconds: float = 5.0) -> Any:
+    def receive(self, *, seconds: float = 20.0) -> Any:
         message = self.socket.recv(timeout=seconds)
         return json.loads(message) if isinstance(message, str) else message
 
-    def until(self, wanted: Callable[[Mapping[str, Any]], bool], *, seconds: float = 5.0) -> dict[str, Any]:
+    def until(self, wanted: Callable[[Mapping[str, Any]], bool], *, seconds: float = 20.0) -> dict[str, Any]:
         """Return the first message that is wanted; data frames on the way go into the table."""
         end = time.monotonic() + seconds
         while True:
@@ -194,10 +194,10 @@ class TickClient:
             if wanted(message):
                 return message
 
-    def expect(self, kind: str, *, seconds: float = 5.0) -> dict[str, Any]:
+    def expect(self, kind: str, *, seconds: float = 20.0) -> dict[str, Any]:
         return self.until(lambda message: message["t"] == kind, seconds=seconds)
 
-    def subscribe(self, *, seconds: float = 5.0, **command: object) -> dict[str, Any]:
+    def subscribe(self, *, seconds: float = 20.0, **command: object) -> dict[str, Any]:
         self.send(op="sub", id="s", **command)
         return self.until(lambda message: message.get("id") == "s", seconds=seconds)
 

@@ -226,7 +226,7 @@ def test_a_stream_that_lost_its_past_is_read_from_its_beginning(stream: RawStrea
     stream.append(minute(1.0, second=0))
 
     with RunningRecorder():
-        wait_for(lambda: stored() == 1, seconds=8)
+        wait_for(lambda: stored() == 1, seconds=30)
 
 
 class RecorderProcess:

@@ -210,4 +210,4 @@ def test_a_door_that_is_empty_waits_for_nobody(watchful: WebProcess) -> None:
         wait_for(lambda: len(watchful.door) == 1)
 
     wait_for(lambda: len(watchful.door) == 0)
-    watchful.loop.run(watchful.door.emptied(), seconds=2)
+    watchful.loop.run(watchful.door.emptied(), seconds=20)

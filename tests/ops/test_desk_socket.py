@@ -36,12 +36,12 @@ def socket_of(client: Client, *, origin: str = "http://testserver", **options: A
 
 async def heard(socket: WebsocketCommunicator) -> Any:
     """Return the next frame."""
-    return await socket.receive_json_from(timeout=5)
+    return await socket.receive_json_from(timeout=20)
 
 
 async def test_a_desk_first_hears_the_whole_state(desk: Client) -> None:
     socket = socket_of(desk)
-    accepted, _ = await socket.connect(timeout=5)
+    accepted, _ = await socket.connect(timeout=20)
 
     first = await heard(socket)
 
@@ -52,7 +52,7 @@ async def test_a_desk_first_hears_the_whole_state(desk: Client) -> None:
 
 async def test_a_desk_then_hears_only_what_changed(desk: Client) -> None:
     socket = socket_of(desk)
-    await socket.connect(timeout=5)
+    await socket.connect(timeout=20)
     state = (await heard(socket))["state"]
 
     await sync_to_async(engage)()
@@ -69,13 +69,13 @@ async def test_a_desk_then_hears_only_what_changed(desk: Client) -> None:
 
 
 async def test_a_socket_without_a_session_is_refused(client: Client) -> None:
-    accepted, _ = await socket_of(client).connect(timeout=5)
+    accepted, _ = await socket_of(client).connect(timeout=20)
 
     assert not accepted
 
 
 async def test_a_session_does_not_count_from_a_foreign_page(desk: Client) -> None:
-    accepted, _ = await socket_of(desk, origin="https://evil.example").connect(timeout=5)
+    accepted, _ = await socket_of(desk, origin="https://evil.example").connect(timeout=20)
 
     assert not accepted
 
@@ -84,18 +84,18 @@ async def test_a_socket_without_the_scope_is_refused(client: Client) -> None:
     person = await sync_to_async(UserFactory)(role=User.Role.TRADER, is_staff=True)
     await sync_to_async(client.force_login)(person)
 
-    accepted, _ = await socket_of(client).connect(timeout=5)
+    accepted, _ = await socket_of(client).connect(timeout=20)
 
     assert not accepted
 
 
 async def test_a_desk_is_closed_when_its_session_ends(desk: Client) -> None:
     socket = socket_of(desk, recheck_seconds=0)
-    await socket.connect(timeout=5)
+    await socket.connect(timeout=20)
     await heard(socket)
 
     await sync_to_async(desk.logout)()
-    while (message := await socket.receive_output(timeout=5))["type"] != "websocket.close":
+    while (message := await socket.receive_output(timeout=20))["type"] != "websocket.close":
         continue
 
     assert message["code"] == panel.FORBIDDEN

@@ -180,7 +180,7 @@ def _somebody_waits_for_a_lock() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 5.0) -> None:
+def until(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
     """Wait for a condition."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.02)):

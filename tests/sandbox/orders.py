@@ -34,7 +34,7 @@ def order(kite: KiteConnect, order_id: str) -> dict[str, Any]:
     return next(row for row in kite.orders() if row["order_id"] == order_id)
 
 
-def wait_status(kite: KiteConnect, order_id: str, status: str, *, seconds: float = 3.0) -> dict[str, Any]:
+def wait_status(kite: KiteConnect, order_id: str, status: str, *, seconds: float = 20.0) -> dict[str, Any]:
     """Return the order's row once it has a status."""
     found: dict[str, Any] = wait_for(
         lambda: (row := order(kite, order_id))["status"] == status and row, seconds=seconds

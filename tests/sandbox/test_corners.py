@@ -140,7 +140,7 @@ def subscribed(server: SandboxServer, kite: KiteConnect) -> Iterator[ClientConne
 def frame(link: ClientConnection) -> bytes:
     """Return the next frame that is no heartbeat."""
     while True:
-        message = link.recv(timeout=5)
+        message = link.recv(timeout=20)
         if isinstance(message, bytes) and len(message) > 1:
             return message
 
@@ -204,7 +204,7 @@ def test_upgrades_can_be_refused(exchange: SandboxServer, kite: KiteConnect) -> 
 
 def test_a_socket_can_be_closed_with_a_code(exchange: SandboxServer, kite: KiteConnect) -> None:
     with open_socket(exchange.ws_url(0, kite.access_token)) as link:
-        link.recv(timeout=5)
+        link.recv(timeout=20)
         exchange.fault("socket_drop", code=1012)
 
         with pytest.raises(ConnectionClosed) as closed:

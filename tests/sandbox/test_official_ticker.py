@@ -127,7 +127,7 @@ def test_a_dropped_socket_comes_back_with_its_subscriptions(heard: Heard, exchan
     exchange.fault("socket_drop", user=exchange.users[0].user_id)
     wait_for(lambda: heard.closes)
 
-    wait_for(lambda: heard.opened == 2, seconds=8)
+    wait_for(lambda: heard.opened == 2, seconds=30)
     heard.ticks.clear()
     wait_for(lambda: heard.ticks)
 
@@ -165,11 +165,11 @@ def test_any_path_is_a_socket(exchange: SandboxServer, kite: KiteConnect) -> Non
     url = exchange.ws_url(0, kite.access_token).replace("/?", "/some/path?")
 
     with open_socket(url) as link:
-        assert link.recv(timeout=5) == b"\x00"
+        assert link.recv(timeout=20) == b"\x00"
 
 
 def test_an_idle_socket_hears_one_byte_heartbeats(socket: ClientConnection) -> None:
-    assert [socket.recv(timeout=3) for _ in range(2)] == [b"\x00", b"\x00"]
+    assert [socket.recv(timeout=20) for _ in range(2)] == [b"\x00", b"\x00"]
 
 
 def test_the_fourth_socket_is_refused(exchange: SandboxServer, kite: KiteConnect) -> None:
@@ -188,7 +188,7 @@ def test_nonsense_is_answered_with_an_error(socket: ClientConnection) -> None:
 
 def _text(socket: ClientConnection) -> str:
     while True:
-        message = socket.recv(timeout=5)
+        message = socket.recv(timeout=20)
         if isinstance(message, str):
             return message
 
@@ -234,11 +234,11 @@ def test_a_silent_socket_answers_pings_but_sends_no_data(socket: ClientConnectio
     exchange.fault("socket_silent", user=exchange.users[0].user_id)
     _drain(socket)
 
-    assert socket.ping().wait(2.0)
+    assert socket.ping().wait(20)
     with pytest.raises(TimeoutError):
         socket.recv(timeout=2.0)
     exchange.clear_faults()
-    assert socket.recv(timeout=3.0)
+    assert socket.recv(timeout=20)
 
 
 def test_a_silent_socket_may_keep_its_heartbeats(socket: ClientConnection, exchange: SandboxServer) -> None:
@@ -246,7 +246,7 @@ def test_a_silent_socket_may_keep_its_heartbeats(socket: ClientConnection, excha
     exchange.fault("socket_silent", user=exchange.users[0].user_id, heartbeat=True)
     _drain(socket)
 
-    assert socket.recv(timeout=3.0) == b"\x00"
+    assert socket.recv(timeout=20) == b"\x00"
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_odd_frames_are_sent_before_the_real_one(
     exchange.fault(kind, user=exchange.users[0].user_id, count=1)
     socket.send(json.dumps({"a": "subscribe", "v": [INFY]}))
 
-    sizes = [len(socket.recv(timeout=3.0)) for _ in range(2)]
+    sizes = [len(socket.recv(timeout=20)) for _ in range(2)]
     assert length in sizes
 
 

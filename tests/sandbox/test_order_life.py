@@ -45,7 +45,7 @@ def test_a_modified_order_passes_every_state(kite: KiteConnect, exchange: Sandbo
 
 def test_a_crossing_limit_fills_at_the_books_price(kite: KiteConnect, exchange: SandboxServer) -> None:
     limit = on_tick(exchange, INFY, exchange.book(INFY)["last_price"] * 1.02)
-    row = wait_status(kite, place(kite, price=limit), "COMPLETE", seconds=1.0)
+    row = wait_status(kite, place(kite, price=limit), "COMPLETE")
 
     assert row["average_price"] < limit
 
