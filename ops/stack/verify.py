@@ -32,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
 PYTEST = ("pytest", "-n", str(AT_ONCE), "--dist", "loadgroup", "--reruns", "1", "-rfEsR")
 # The least branch coverage of a package by its own tests, in percent.
 GATES = {"sandbox": 90}
+MUTATION = ("python", "-m", "ops.stack.mutation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +45,18 @@ class Outcome:
     output: str = ""
 
 
-def main(arguments: Sequence[str], *, checks: Sequence[Check] = CHECKS, suite: tuple[str, ...] = PYTEST) -> int:
+def main(
+    arguments: Sequence[str],
+    *,
+    checks: Sequence[Check] = CHECKS,
+    suite: tuple[str, ...] = PYTEST,
+    mutation: tuple[str, ...] = MUTATION,
+) -> int:
     """Run the checks and the tests, or with arguments for pytest only the tests; return 1 if anything failed."""
     if arguments[:1] == ["--coverage"]:
         return _gate(arguments[1:], suite=suite)
+    if arguments[:1] == ["--mutation"]:
+        return _loudly("mutation", (*mutation, *arguments[1:])).code
     campaigns = tuple(word for word in arguments if word == "--long")
     chosen = tuple(word for word in arguments if word != "--long")
     if chosen:
@@ -59,7 +68,7 @@ def main(arguments: Sequence[str], *, checks: Sequence[Check] = CHECKS, suite: t
         _heading(outcome)
     outcomes.append(_loudly("tests", (*suite, *campaigns)))
     if campaigns:
-        outcomes += [_measure(name, suite) for name in GATES]
+        outcomes += [*(_measure(name, suite) for name in GATES), _loudly("mutation", mutation)]
     return _summary(outcomes)
 
 

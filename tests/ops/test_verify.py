@@ -50,9 +50,11 @@ def test_a_gate_asks_for_the_branches_of_its_package(capfd: pytest.CaptureFixtur
 def test_the_long_run_has_the_gates(capfd: pytest.CaptureFixture[str]) -> None:
     said = ("python", "-c", "import sys; print(*sys.argv[1:])")
 
-    assert main(["--long"], checks=[("good", GOOD)], suite=said) == 0
+    assert main(["--long"], checks=[("good", GOOD)], suite=said, mutation=(*said, "mutants")) == 0
 
-    assert "--cov=sandbox" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "--cov=sandbox" in out
+    assert "\nmutants\n" in out
 
 
 def test_a_package_below_its_gate_fails() -> None:
@@ -63,3 +65,15 @@ def test_a_package_without_a_gate_is_named(capsys: pytest.CaptureFixture[str]) -
     assert main(["--coverage", "nothing"], suite=GOOD) == 2
 
     assert "no coverage gate for nothing; known: sandbox" in capsys.readouterr().out
+
+
+def test_mutation_goes_to_the_packages_that_are_named(capfd: pytest.CaptureFixture[str]) -> None:
+    said = ("python", "-c", "import sys; print(*sys.argv[1:])")
+
+    assert main(["--mutation", "greeks"], mutation=said) == 0
+
+    assert "\ngreeks\n" in capfd.readouterr().out
+
+
+def test_a_low_mutation_score_fails() -> None:
+    assert main(["--mutation", "greeks"], mutation=BAD) == 3

@@ -1,0 +1,149 @@
+"""`./test --mutation greeks`: breaks modules on purpose, one place at a time, and counts what their tests notice."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.stack.programs import ROOT
+
+MUTMUT = Path(sys.executable).parent / "mutmut"
+LEAST_SCORE = 85.0
+NOTICED = frozenset({"killed", "timeout"})
+NOT_COPIED = frozenset({"build", "docs", "htmlcov", "mutants", "staticfiles", "var"})
+# Far above what any test takes: a crowded machine must not pass for a test that noticed.
+PATIENCE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """Modules of one package and the tests that must notice; one mutant at a time where tests share a database."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+    at_once: int = 2
+
+
+CAMPAIGNS: Mapping[str, tuple[Campaign, ...]] = {
+    "greeks": (
+        Campaign(
+            modules=("greeks/kernel.py", "greeks/conventions.py"),
+            tests=(
+                "tests/greeks/test_kernel_units.py",
+                "tests/greeks/test_kernel_bad_rows.py",
+                "tests/greeks/test_kernel_properties.py",
+                "tests/greeks/test_kernel_accuracy.py",
+                "tests/greeks/test_kernel_oracles.py",
+                "tests/greeks/test_conventions.py",
+            ),
+        ),
+        Campaign(modules=("greeks/chains.py",), tests=("tests/greeks/test_chains.py",), at_once=1),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How many of a module's mutants there were, and the names of those no test noticed."""
+
+    module: str
+    mutants: int
+    missed: tuple[str, ...]
+
+    @property
+    def percent(self) -> float:
+        return 100.0 * (self.mutants - len(self.missed)) / self.mutants if self.mutants else 0.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the campaigns of the packages, all of them without names; return 1 when a module is below the score."""
+    parser = argparse.ArgumentParser(prog="./test --mutation", description=__doc__)
+    parser.add_argument("packages", nargs="*", metavar="package", help=", ".join(CAMPAIGNS))
+    packages = parser.parse_args(arguments).packages or list(CAMPAIGNS)
+    unknown = [name for name in packages if name not in CAMPAIGNS]
+    if unknown:
+        parser.error(f"no campaign for {', '.join(unknown)}; known: {', '.join(CAMPAIGNS)}")
+    scores = [score for name in packages for campaign in CAMPAIGNS[name] for score in run(campaign)]
+    for score in scores:
+        _say(f"{score.module:<32}{score.mutants:>6} mutants  {len(score.missed):>4} missed  {score.percent:6.1f} %")
+    low = [score.module for score in scores if score.percent < LEAST_SCORE]
+    if low:
+        _say(f"below {LEAST_SCORE:g} %: {', '.join(low)}")
+    return 1 if low else 0
+
+
+def run(campaign: Campaign) -> list[Score]:
+    """Run one campaign in a folder of its own and show every mutant that was missed; returns a score a module."""
+    with tempfile.TemporaryDirectory(prefix="mutation-") as name:
+        folder = Path(name)
+        furnish(folder=folder, campaign=campaign)
+        subprocess.run([MUTMUT, "run", "--max-children", str(campaign.at_once)], cwd=folder, check=True)
+        results = _told(folder, "results", "--all", "true")
+        found = scores(modules=campaign.modules, results=results)
+        for score in found:
+            for mutant in score.missed:
+                _say(_told(folder, "show", mutant))
+    return found
+
+
+def furnish(*, folder: Path, campaign: Campaign) -> None:
+    """Lay the tree out in the folder, with what to mutate written into its pyproject.toml."""
+    beside = [entry for entry in ROOT.iterdir() if not entry.name.startswith(".") and entry.name not in NOT_COPIED]
+    for entry in beside:
+        if entry.name != "pyproject.toml":
+            (folder / entry.name).symlink_to(entry)
+    packages = sorted({module.partition("/")[0] for module in campaign.modules})
+    table = {
+        "source_paths": packages,
+        "only_mutate": list(campaign.modules),
+        "also_copy": sorted(entry.name for entry in beside if entry.name not in packages),
+        "pytest_add_cli_args_test_selection": list(campaign.tests),
+        "pytest_add_cli_args": ["--reuse-db", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:rerunfailures"],
+        # A mutant must not inherit the connections that counting the tests opened.
+        "process_isolation": "forkserver",
+        "timeout_constant": PATIENCE_SECONDS,
+        "use_git_change_detection": False,
+    }
+    lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+    settings = (ROOT / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text("\n".join([settings, "[tool.mutmut]", *lines, ""]))
+
+
+def scores(*, modules: Sequence[str], results: str) -> list[Score]:
+    """Return the score of each module from what `mutmut results` prints: one mutant and its fate a line."""
+    counted: Counter[str] = Counter()
+    missed: dict[str, list[str]] = {module: [] for module in modules}
+    for mutant, fate in _fates(results):
+        module = next(each for each in modules if mutant.startswith(f"{_dotted(each)}."))
+        counted[module] += 1
+        if fate not in NOTICED:
+            missed[module].append(mutant)
+    return [Score(module, counted[module], tuple(missed[module])) for module in modules]
+
+
+def _fates(results: str) -> Iterator[tuple[str, str]]:
+    for line in filter(None, map(str.strip, results.splitlines())):
+        mutant, _, fate = line.partition(": ")
+        yield mutant, fate
+
+
+def _dotted(module: str) -> str:
+    return module.removesuffix(".py").replace("/", ".")
+
+
+def _told(folder: Path, *words: str) -> str:
+    return subprocess.run([MUTMUT, *words], cwd=folder, check=True, text=True, stdout=subprocess.PIPE).stdout
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
