@@ -1,12 +1,11 @@
 """Whether our trades of the day add up to what the broker says was bought and sold."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-from django.db.models import Max, Sum
+from django.db.models import Count, Q, Sum
 
 from accounts.models import BrokerAccount
 from accounts.sessions import Sessions
@@ -21,11 +20,11 @@ from portfolio.models import Reading
 CODE = "position_drift"
 # An older reading says nothing about now.
 LOOKED_WITHIN = timedelta(minutes=5)
-# Trade and reading may pass each other on the way: an instrument that just traded is compared at the next reading.
+# Trade and reading may pass each other on the way: what traded around a reading waits for the next.
 SETTLES = timedelta(seconds=20)
 SHOWN = 3
-# By (account, exchange:tradingsymbol, side).
-Totals = Counter[tuple[UUID, str, str]]
+# By (exchange:tradingsymbol, side).
+Totals = Counter[tuple[str, str]]
 
 
 def refresh(*, sessions: Sessions, now: datetime) -> int:
@@ -41,35 +40,40 @@ def refresh(*, sessions: Sessions, now: datetime) -> int:
 
 
 def find(*, now: datetime) -> tuple[Finding, ...]:
-    """Return one finding for each account whose trades do not add up to its positions."""
+    """Return one finding for each account whose trades did not add up to its positions when these were read."""
     looks = Reading.objects.filter(kind=Reading.Kind.POSITIONS, read_at__gt=now - LOOKED_WITHIN)
     looks = looks.select_related("account").order_by("account__label")
-    ours, moving = _traded(now=now)
-    return tuple(finding for look in looks for finding in _of(look, ours=ours, moving=moving))
+    return tuple(finding for look in looks for finding in _of(look, now=now))
 
 
-def _traded(*, now: datetime) -> tuple[Totals, dict[tuple[UUID, str], datetime]]:
+def _traded(look: Reading, *, now: datetime) -> tuple[Totals, set[str]]:
+    """Return what was heard of by the reading, and the symbols that traded around it."""
+    around = (look.read_at - SETTLES, look.read_at + SETTLES)
     rows = (
-        Trade.objects.filter(trading_day=trading_day(now))
-        .values("account_id", "exchange", "tradingsymbol", "transaction_type")
-        .annotate(total=Sum("quantity"), last=Max("heard_at"))
+        Trade.objects.filter(account_id=look.account_id, trading_day=trading_day(now))
+        .values("exchange", "tradingsymbol", "transaction_type")
+        .annotate(
+            total=Sum("quantity", filter=Q(heard_at__lte=look.read_at), default=0),
+            around=Count("id", filter=Q(heard_at__range=around)),
+        )
         .order_by()
     )
     totals: Totals = Counter()
-    moving: dict[tuple[UUID, str], datetime] = {}
+    moving = set()
     for row in rows:
         symbol = f"{row['exchange']}:{row['tradingsymbol']}"
-        totals[row["account_id"], symbol, row["transaction_type"]] = row["total"]
-        place = row["account_id"], symbol
-        moving[place] = max(row["last"], moving.get(place, row["last"]))
+        totals[symbol, row["transaction_type"]] = row["total"]
+        if row["around"]:
+            moving.add(symbol)
     return totals, moving
 
 
-def _of(look: Reading, *, ours: Totals, moving: Mapping[tuple[UUID, str], datetime]) -> Iterator[Finding]:
+def _of(look: Reading, *, now: datetime) -> Iterator[Finding]:
+    ours, moving = _traded(look, now=now)
     theirs = _positions(look)
-    places = {symbol for account_id, symbol, _ in (*ours, *theirs) if account_id == look.account_id}
-    settled = [symbol for symbol in sorted(places) if _is_settled(moving.get((look.account_id, symbol)), look.read_at)]
-    wrong = [symbol for symbol in settled if _differs(look.account_id, symbol, ours=ours, theirs=theirs)]
+    wrong = sorted(
+        {symbol for symbol, side in ours.keys() | theirs.keys() if ours[symbol, side] != theirs[symbol, side]} - moving
+    )
     if wrong:
         named = ", ".join(wrong[:SHOWN]) + (f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else "")
         yield Finding(
@@ -86,14 +90,6 @@ def _positions(look: Reading) -> Totals:
     rows: Iterable[dict[str, Any]] = look.answer.get("net", ())
     for row in rows:
         symbol = f"{row['exchange']}:{row['tradingsymbol']}"
-        totals[look.account_id, symbol, "BUY"] += int(row.get("day_buy_quantity") or 0)
-        totals[look.account_id, symbol, "SELL"] += int(row.get("day_sell_quantity") or 0)
+        totals[symbol, "BUY"] += int(row.get("day_buy_quantity") or 0)
+        totals[symbol, "SELL"] += int(row.get("day_sell_quantity") or 0)
     return totals
-
-
-def _is_settled(last: datetime | None, read_at: datetime) -> bool:
-    return last is None or abs(last - read_at) > SETTLES
-
-
-def _differs(account_id: UUID, symbol: str, *, ours: Totals, theirs: Totals) -> bool:
-    return any(ours[account_id, symbol, side] != theirs[account_id, symbol, side] for side in ("BUY", "SELL"))

@@ -88,6 +88,21 @@ def test_a_trade_of_this_moment_is_compared_at_the_next_reading(account: BrokerA
     assert drift.find(now=now) == ()
 
 
+def test_what_traded_after_the_reading_is_not_held_against_it(account: BrokerAccount, now: datetime) -> None:
+    bought(account, 10, heard_at=now - timedelta(minutes=2))
+    says(account, read_at=now - timedelta(minutes=1), bought=10)
+    bought(account, 5, heard_at=now)
+
+    assert drift.find(now=now) == ()
+
+
+def test_a_drift_stays_in_sight_while_its_instrument_trades_on(account: BrokerAccount, now: datetime) -> None:
+    says(account, read_at=now - timedelta(minutes=1), bought=10)
+    bought(account, 5, heard_at=now)
+
+    assert [finding.subject for finding in drift.find(now=now)] == ["one"]
+
+
 def test_an_old_reading_says_nothing(account: BrokerAccount, now: datetime) -> None:
     says(account, read_at=now - timedelta(minutes=6), bought=5)
 
