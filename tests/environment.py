@@ -18,6 +18,17 @@ from ops.stack.valkey import SOCKET_NAME, answers_ping, prepare_valkey
 from ticker_site.celery import app
 
 START_SECONDS = 20.0
+FOLLOWED = (
+    "ALLOWED_HOSTS",
+    "AUDIT_HEADS_FILE",
+    "CELERY_BROKER_URL",
+    "CHANNEL_LAYERS",
+    "CHECK_MARKET_HOURS",
+    "DATA_DIR",
+    "PUBLIC_URL",
+    "REDIS_URL",
+    "VAULT_KEY_FILE",
+)
 
 
 def prepare() -> None:
@@ -40,9 +51,9 @@ def prepare() -> None:
 
 
 def follow_environment() -> None:
-    """Let settings that were read before this folder's own, as they are in a parallel worker, name its Valkey."""
+    """Let settings that pytest read before this folder's own take what was set here."""
     chosen = importlib.reload(importlib.import_module(os.environ["DJANGO_SETTINGS_MODULE"]))
-    for name in ("REDIS_URL", "CELERY_BROKER_URL", "CHANNEL_LAYERS", "VAULT_KEY_FILE", "AUDIT_HEADS_FILE", "DATA_DIR"):
+    for name in FOLLOWED:
         setattr(settings, name, getattr(chosen, name))
     app.conf.update(broker_url=settings.CELERY_BROKER_URL)
 
