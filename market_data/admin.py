@@ -23,6 +23,8 @@ from market_data.models import (
     MarketDay,
     Subscription,
 )
+from market_data.threshold_admin import PressureLimitAdmin, StalenessLimitAdmin
+from market_data.thresholds import PressureLimit, StalenessLimit
 from market_data.wish_admin import ChainWindowAdmin, InstrumentListAdmin, MarketAdmin, SubscriptionAdmin
 
 
@@ -63,6 +65,8 @@ class InstrumentSyncAdmin(MarketAdmin):
 admin.site.register(Subscription, SubscriptionAdmin)
 admin.site.register(InstrumentList, InstrumentListAdmin)
 admin.site.register(ChainWindow, ChainWindowAdmin)
+admin.site.register(StalenessLimit, StalenessLimitAdmin)
+admin.site.register(PressureLimit, PressureLimitAdmin)
 
 
 @admin.register(Candle)

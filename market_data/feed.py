@@ -346,6 +346,7 @@ class Feed:
         wanted = np.array(sorted(self._wanted_here()), np.uint32)
         indices = np.array(sorted({index for index, _ in self._plan.options.values()}), np.uint32)
         self._protected = protected(tokens=wanted, options=self._plan.options, spots=self._ingest.last_prices(indices))
+        self._gauge.limits = self._plan.pressure
         before, self._reading = self._reading, self._gauge.read(pending=self._outbox.backlog, now=now)
         if before.level != self._reading.level:
             log.warning("market_data.feed.pressure", shard=self._shard, level=self._reading.level.name.lower())

@@ -16,6 +16,7 @@ from kite.wire import Rows
 from market_data.calendar import Calendar
 
 Flags = npt.NDArray[np.bool_]
+Tokens = npt.NDArray[np.uint32]
 SEGMENTS: Final = 256
 
 
@@ -23,6 +24,7 @@ class QuoteClass(StrEnum):
     """What an instrument is to the clock."""
 
     INDEX = "index"
+    LEADER = "leader"
     SHARE = "share"
     DERIVATIVE = "derivative"
 
@@ -35,12 +37,15 @@ class Allowed:
     told: bool
 
 
-# Many options trade seldom: their rows carry the bit, but nobody is told.
+# What holds until somebody edits it. Many options trade seldom: their rows carry the bit, but nobody is told.
 LIMITS: Final[Mapping[QuoteClass, Allowed]] = {
     QuoteClass.INDEX: Allowed(seconds=5.0, told=True),
+    QuoteClass.LEADER: Allowed(seconds=5.0, told=True),
     QuoteClass.SHARE: Allowed(seconds=30.0, told=True),
     QuoteClass.DERIVATIVE: Allowed(seconds=30.0, told=False),
 }
+# The shares that move the day: so many with the greatest turnover of it.
+LEADERS: Final = 100
 # The last byte of an instrument token is its segment.
 SEGMENT_OF: Final[Mapping[int, tuple[str, QuoteClass]]] = {
     1: ("NSE", QuoteClass.SHARE),
@@ -53,6 +58,7 @@ SEGMENT_OF: Final[Mapping[int, tuple[str, QuoteClass]]] = {
     9: ("NSE", QuoteClass.INDEX),
     12: ("NCO", QuoteClass.DERIVATIVE),
 }
+SHARE_SEGMENTS: Final = [segment for segment, (_, found) in SEGMENT_OF.items() if found is QuoteClass.SHARE]
 
 
 class Freshness:
@@ -62,9 +68,15 @@ class Freshness:
         self._limit = np.full(SEGMENTS, np.inf)
         self._told = np.zeros(SEGMENTS, np.bool_)
         self._opened_at = np.full(SEGMENTS, np.inf)
+        self._leaders: Tokens = np.zeros(1, np.uint32)
+        self.allow(limits)
+
+    def allow(self, limits: Mapping[QuoteClass, Allowed]) -> None:
+        """Judge by these limits from now on."""
         for segment, (_, quote_class) in SEGMENT_OF.items():
             self._limit[segment] = limits[quote_class].seconds
             self._told[segment] = limits[quote_class].told
+        self._leader = limits[QuoteClass.LEADER]
 
     def follow(self, calendar: Calendar, *, now: datetime) -> None:
         """Learn which exchanges trade now, and since when."""
@@ -72,17 +84,37 @@ class Freshness:
             session = calendar.session_at(exchange=exchange, at=now)
             self._opened_at[segment] = np.inf if session is None else session.opens.timestamp()
 
+    def lead(self, leaders: Tokens) -> None:
+        """Hold these shares, ascending, to the leaders' limit."""
+        self._leaders = leaders if len(leaders) else np.zeros(1, np.uint32)
+
     def stale(self, rows: Rows, *, at: float) -> Flags:
         """Say which rows are stale at a moment in epoch seconds."""
-        segments = rows["instrument_token"] & 0xFF
+        tokens = rows["instrument_token"]
+        segments = tokens & 0xFF
         since = np.maximum(rows["received_at"], self._opened_at[segments])
-        judged: Flags = at - since > self._limit[segments]
+        limit = np.where(self._leads(tokens), self._leader.seconds, self._limit[segments])
+        judged: Flags = at - since > limit
         return judged
 
     def told(self, rows: Rows) -> Flags:
         """Say which rows are of a class whose staleness clients are told of."""
-        told: Flags = self._told[rows["instrument_token"] & 0xFF]
+        tokens = rows["instrument_token"]
+        told: Flags = np.where(self._leads(tokens), self._leader.told, self._told[tokens & 0xFF])
         return told
+
+    def _leads(self, tokens: Tokens) -> Flags:
+        places = np.minimum(np.searchsorted(self._leaders, tokens), len(self._leaders) - 1)
+        leads: Flags = self._leaders[places] == tokens
+        return leads
+
+
+def leaders(rows: Rows, *, count: int = LEADERS) -> Tokens:
+    """Return the shares among the rows with the greatest turnover of the day, ascending."""
+    shares = rows[np.isin(rows["instrument_token"] & 0xFF, SHARE_SEGMENTS) & (rows["volume"] > 0)]
+    by_turnover = np.argsort(shares["volume"] * shares["average_price"])
+    chosen: Tokens = np.sort(shares["instrument_token"][by_turnover[-count:]])
+    return chosen
 
 
 def ages(rows: Rows, *, at: float) -> npt.NDArray[np.float64]:

@@ -19,7 +19,7 @@ from market_data.errors import BadBatch, FeedDown
 from market_data.frames import text
 from market_data.freshness import Freshness
 from market_data.hub_clients import Client, Cohort, Lane, Message, Resumed, Roster, ShardView
-from market_data.hub_watch import ReadCalendar, Watch, ordinary_week
+from market_data.hub_watch import ReadStandards, Watch, ordinary_week
 from market_data.pressure import hub_level
 from market_data.table import Slots
 from market_data.together import end
@@ -38,11 +38,11 @@ class Hub:
     """One per web process; starts in the running loop when the first client comes."""
 
     def __init__(
-        self, *, bus: AsyncBus, shards: int | None = None, read_calendar: ReadCalendar = ordinary_week
+        self, *, bus: AsyncBus, shards: int | None = None, read_standards: ReadStandards = ordinary_week
     ) -> None:
         self._bus = bus
         freshness = Freshness()
-        self._watch = Watch(read=read_calendar, freshness=freshness)
+        self._watch = Watch(read=read_standards, freshness=freshness)
         self._views = {shard: ShardView(shard, freshness=freshness) for shard in range(shards or settings.FEED_SHARDS)}
         self._clients: set[Client] = set()
         self._roster = Roster(self._views)
@@ -338,8 +338,10 @@ class Hub:
 
     def _judge_quotes(self) -> None:
         """Tell whoever streams a quote that it became stale; who cannot hear now gets its row, which says so."""
+        now = time.time()
+        self._watch.rank(self._views.values(), at=now)
         for view in self._views.values():
-            tokens = self._watch.look(view, at=time.time())
+            tokens = self._watch.look(view, at=now)
             if not len(tokens):
                 continue
             self.counts["quotes_stale"] += len(tokens)
@@ -380,9 +382,10 @@ class Hub:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             sent, skipped = self._since(60)
+            level = hub_level(sent=sent, skipped=skipped, limits=self._watch.standards.pressure)
             report = {
                 "at": time.time(),
-                "pressure": {"level": hub_level(sent=sent, skipped=skipped), "sent": sent, "skipped": skipped},
+                "pressure": {"level": level, "sent": sent, "skipped": skipped},
                 "clients": len(self._clients),
                 "cohorts": len(self._roster),
                 "instruments": sum(view.table.size for view in self._views.values()),

@@ -9,8 +9,10 @@ from django.db import connection
 from accounts.models import BrokerAccount
 from accounts.queries import streaming_logins
 from kite.types import Login
+from market_data.pressure import PRESSURE, Pressure
 from market_data.queries import desired_modes, strikes_of
 from market_data.sharding import PER_ACCOUNT, Lines, assign, shard_of
+from market_data.thresholds import pressure_limits
 
 FINGERPRINT = """
 SELECT count(*), COALESCE(sum(hashtextextended(i.instrument_token || s.mode, 0)), 0)
@@ -32,7 +34,7 @@ class Seat:
 class Plan:
     """The whole of a shard; `accounts` and `wanted` count over all shards, `unplaced` found no room anywhere.
 
-    `options` gives each wanted option's (index token, strike).
+    `options` gives each wanted option's (index token, strike); `pressure` is what the feed judges itself by.
     """
 
     seats: Mapping[str, Seat] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class Plan:
     wanted: int = 0
     unplaced: tuple[int, ...] = ()
     options: Mapping[int, tuple[int, float]] = field(default_factory=dict)
+    pressure: Pressure = PRESSURE
 
     def can_spare_an_account(self) -> bool:
         """Say whether the other accounts have room for everything."""
@@ -58,13 +61,14 @@ class Planner:
     def load(self, *, now: datetime) -> Plan:
         """Return the plan in force."""
         logins = streaming_logins(now=now)
-        seen = (tuple(logins), _fingerprint(now))
+        pressure = pressure_limits()
+        seen = (tuple(logins), _fingerprint(now), pressure)
         if seen != self._seen:
-            self._plan = self._make(logins, now)
+            self._plan = self._make(logins, pressure, now)
             self._seen = seen
         return self._plan
 
-    def _make(self, logins: Sequence[Login], now: datetime) -> Plan:
+    def _make(self, logins: Sequence[Login], pressure: Pressure, now: datetime) -> Plan:
         wanted = desired_modes(now=now)
         assignment = assign(wanted=wanted, accounts=[login.account_id for login in logins])
         mine = [login for login in logins if shard_of(account_id=login.account_id, shards=self._shards) == self._shard]
@@ -84,6 +88,7 @@ class Planner:
             wanted=len(wanted),
             unplaced=assignment.unplaced,
             options=strikes_of(wanted),
+            pressure=pressure,
         )
 
 

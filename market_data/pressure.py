@@ -40,20 +40,29 @@ class Bounds:
     pending: int
 
 
-BOUNDS: Final[Mapping[Level, Bounds]] = {
-    Level.HEALTHY: Bounds(0.95, 10.0, 100),
-    Level.WARNING: Bounds(0.80, 50.0, 500),
-    Level.CRITICAL: Bounds(0.50, 200.0, 2000),
-}
-# Every so manieth flush carries everything; the others carry what is protected.
-WHOLE_EVERY: Final[Mapping[Level, int]] = {
-    Level.HEALTHY: 1,
-    Level.WARNING: 2,
-    Level.CRITICAL: 4,
-    Level.OVERLOAD: 10,
-}
-# A hub's clients: the share of sends that a client could not take (its next frame holds the newest all the same).
-SKIPPED: Final[Mapping[Level, float]] = {Level.HEALTHY: 0.20, Level.WARNING: 0.50, Level.CRITICAL: 0.80}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressure:
+    """What each level bounds and does, by level, the lightest first; nothing bounds the last.
+
+    `skipped` is of a hub: the share of sends that a client could not take (its next frame holds the newest all the
+    same). Every `whole_every`th flush carries everything, the others what is protected.
+    """
+
+    bounds: Mapping[Level, Bounds]
+    skipped: Mapping[Level, float]
+    whole_every: Mapping[Level, int]
+
+
+# What holds until somebody edits it.
+PRESSURE: Final = Pressure(
+    bounds={
+        Level.HEALTHY: Bounds(0.95, 10.0, 100),
+        Level.WARNING: Bounds(0.80, 50.0, 500),
+        Level.CRITICAL: Bounds(0.50, 200.0, 2000),
+    },
+    skipped={Level.HEALTHY: 0.20, Level.WARNING: 0.50, Level.CRITICAL: 0.80},
+    whole_every={Level.HEALTHY: 1, Level.WARNING: 2, Level.CRITICAL: 4, Level.OVERLOAD: 10},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +77,18 @@ class Reading:
     pending: int
 
 
-def level_of(*, share: float, milliseconds: float, pending: int) -> Level:
+def level_of(*, share: float, milliseconds: float, pending: int, limits: Pressure = PRESSURE) -> Level:
     """Return the first level whose bounds are all kept."""
-    for level, bounds in BOUNDS.items():
+    for level, bounds in limits.bounds.items():
         if share >= bounds.share and milliseconds <= bounds.milliseconds and pending <= bounds.pending:
             return level
     return Level.OVERLOAD
 
 
-def hub_level(*, sent: int, skipped: int) -> Level:
+def hub_level(*, sent: int, skipped: int, limits: Pressure = PRESSURE) -> Level:
     """Return the level of a hub that sent so many frames and left out so many."""
     share = skipped / (sent + skipped) if sent + skipped else 0.0
-    return next((level for level, most in SKIPPED.items() if share <= most), Level.OVERLOAD)
+    return next((level for level, most in limits.skipped.items() if share <= most), Level.OVERLOAD)
 
 
 class Gauge:
@@ -89,6 +98,7 @@ class Gauge:
         self._flushes: deque[tuple[float, int, int, float]] = deque()
         self._number = 0
         self._level = Level.HEALTHY
+        self.limits = PRESSURE
 
     def note(self, *, at: float, received: int, published: int, seconds: float) -> None:
         """Count a flush: packets that came, packets the bus took, and how long it took."""
@@ -105,7 +115,7 @@ class Gauge:
         slow = float(np.percentile([flush[3] for flush in self._flushes], 99)) * 1000 if self._flushes else 0.0
         share = published / received if received else 1.0
         span = max(now - self._flushes[0][0], 1.0) if self._flushes else 1.0
-        self._level = level_of(share=share, milliseconds=slow, pending=pending)
+        self._level = level_of(share=share, milliseconds=slow, pending=pending, limits=self.limits)
         return Reading(
             level=self._level,
             received=round(received / span, 1),
@@ -118,7 +128,7 @@ class Gauge:
     def is_whole(self) -> bool:
         """Say whether the next flush carries everything."""
         self._number += 1
-        return self._number % WHOLE_EVERY[self._level] == 0
+        return self._number % self.limits.whole_every[self._level] == 0
 
 
 def protected(*, tokens: Tokens, options: Mapping[int, tuple[int, float]], spots: Mapping[int, float]) -> Tokens:

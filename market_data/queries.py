@@ -10,13 +10,14 @@ from django.contrib.postgres.search import SearchQuery
 from django.db.models import Max, Q, QuerySet
 
 from kite.types import Mode
-from kite.wire import TICK, Rows
+from kite.wire import Rows
 from market_data.aliases import INDICES, candidates
 from market_data.bus import sync_bus
 from market_data.calendar import IST
 from market_data.errors import IndexUnknown, InstrumentUnknown
-from market_data.freshness import Freshness
+from market_data.freshness import Freshness, leaders
 from market_data.models import Instrument, InstrumentSync, Subscription
+from market_data.thresholds import ages_allowed
 from market_data.trading_days import read_calendar
 
 WIDTH: Final[Mapping[str, int]] = {Mode.LTP: 0, Mode.QUOTE: 1, Mode.FULL: 2}
@@ -119,20 +120,18 @@ def living_wishes(*, now: datetime) -> QuerySet[Subscription]:
     return Subscription.objects.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
 
 
-def latest_of(tokens: Iterable[int]) -> dict[int, np.void]:
-    """Return the last row of `kite.wire.TICK` of each token that has one."""
+def latest_of(tokens: Iterable[int], *, now: datetime) -> dict[int, tuple[np.void, bool]]:
+    """Return the last row of `kite.wire.TICK` of each token that has one, and whether it is stale.
+
+    It is where it is older than its class allows while its exchange trades.
+    """
     rows = sync_bus().latest()
-    return {int(row["instrument_token"]): row for row in _chosen(rows, tokens)}
-
-
-def stale_of(rows: Iterable[np.void], *, now: datetime) -> list[bool]:
-    """Say of each tick row whether it is older than its class allows while its exchange trades."""
-    found = list(rows)
-    freshness = Freshness()
+    freshness = Freshness(limits=ages_allowed())
     freshness.follow(read_calendar(since=now.astimezone(IST).date()), now=now)
-    stacked = np.array(found, TICK) if found else np.zeros(0, TICK)
-    judged: list[bool] = freshness.stale(stacked, at=now.timestamp()).tolist()
-    return judged
+    freshness.lead(leaders(rows))
+    chosen = _chosen(rows, tokens)
+    judged = freshness.stale(chosen, at=now.timestamp()).tolist()
+    return {int(row["instrument_token"]): (row, stale) for row, stale in zip(chosen, judged, strict=True)}
 
 
 def last_prices(tokens: Iterable[int], *, now: datetime) -> dict[int, tuple[float, float]]:

@@ -20,7 +20,7 @@ from market_data.errors import InstrumentUnknown
 from market_data.history import Broker, Question, read
 from market_data.intervals import NAMES, Stretch
 from market_data.models import Instrument, InstrumentChange, InstrumentSync
-from market_data.queries import catalogue_version, instruments_by_keys, latest_of, search, stale_of
+from market_data.queries import catalogue_version, instruments_by_keys, latest_of, search
 from market_data.serializers import (
     INSTRUMENT_FIELDS,
     CandleListSerializer,
@@ -127,12 +127,8 @@ class QuoteListView(APIView):
             raise ValidationError({"i": f"1 to {QUOTES_MAX} keys such as NSE:INFY, were {len(keys)}"})
         known = {row.instrument_token: row for row in _instruments(keys)}
         now = timezone.now()
-        latest = latest_of(known)
-        stale = stale_of(latest.values(), now=now)
-        quotes = {
-            str(known[token]): quote_of(row, stale=old, now=now)
-            for (token, row), old in zip(latest.items(), stale, strict=True)
-        }
+        latest = latest_of(known, now=now)
+        quotes = {str(known[token]): quote_of(row, stale=old, now=now) for token, (row, old) in latest.items()}
         missing = [str(row) for row in known.values() if str(row) not in quotes]
         return Response({"results": quotes, "missing": missing})
 

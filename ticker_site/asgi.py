@@ -19,10 +19,11 @@ from accounts.vault import installed  # noqa: E402
 from greeks.consumers import ChainConsumer  # noqa: E402
 from greeks.hub import ChainHub  # noqa: E402
 from market_data.bus import AsyncBus  # noqa: E402
-from market_data.calendar import Calendar  # noqa: E402
 from market_data.consumers import TickConsumer  # noqa: E402
 from market_data.hub import Hub  # noqa: E402
+from market_data.hub_watch import Standards  # noqa: E402
 from market_data.sockets import Door  # noqa: E402
+from market_data.thresholds import ages_allowed, pressure_limits  # noqa: E402
 from market_data.trading_days import read_calendar  # noqa: E402
 from ops.panel import DeskConsumer  # noqa: E402
 from orders.consumers import OrderConsumer  # noqa: E402
@@ -34,12 +35,16 @@ installed.require()
 bus = AsyncBus(url=settings.REDIS_URL)
 
 
-async def calendar_of(now: datetime) -> Calendar:
-    """Return the calendar from today on."""
-    return await database_sync_to_async(read_calendar)(since=now.date())
+async def standards_of(now: datetime) -> Standards:
+    """Return what the hub judges by: the calendar from today on, and the limits in force."""
+
+    def read() -> Standards:
+        return Standards(calendar=read_calendar(since=now.date()), ages=ages_allowed(), pressure=pressure_limits())
+
+    return await database_sync_to_async(read)()
 
 
-hub = Hub(bus=bus, read_calendar=calendar_of)
+hub = Hub(bus=bus, read_standards=standards_of)
 chain_hub = ChainHub(bus=AsyncBus(url=settings.REDIS_URL))
 
 

@@ -27,7 +27,7 @@ from market_data.bus import AsyncBus
 from market_data.commands import Limits
 from market_data.consumers import TickConsumer
 from market_data.hub import Hub
-from market_data.hub_watch import ReadCalendar, ordinary_week
+from market_data.hub_watch import ReadStandards, ordinary_week
 from market_data.sockets import Door
 from tests.factories import UserFactory
 from tests.market_data.factories import ticks
@@ -77,10 +77,10 @@ class WebProcess:
         *,
         limits: Limits | None = None,
         shards: int = 1,
-        read_calendar: ReadCalendar = ordinary_week,
+        read_standards: ReadStandards = ordinary_week,
         door: Door | None = None,
     ) -> None:
-        self.hub = Hub(bus=AsyncBus(url=settings.REDIS_URL), shards=shards, read_calendar=read_calendar)
+        self.hub = Hub(bus=AsyncBus(url=settings.REDIS_URL), shards=shards, read_standards=read_standards)
         self.door = Door() if door is None else door
         application = tick_router(TickConsumer.as_asgi(hub=self.hub, door=self.door, limits=limits))
         config = uvicorn.Config(

@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
+from kite.wire import Rows
 from market_data.calendar import IST, Calendar
-from market_data.freshness import LIMITS, SEGMENT_OF, Freshness, QuoteClass, ages
+from market_data.freshness import LIMITS, SEGMENT_OF, Allowed, Freshness, QuoteClass, ages, leaders
 from tests.market_data.factories import ticks
 
 NOON = datetime(2026, 8, 18, 12, 0, tzinfo=IST)
@@ -79,3 +80,46 @@ def test_an_age_is_never_negative() -> None:
     rows = np.concatenate([ticks({1: 1.0}, received_at=10.0), ticks({2: 1.0}, received_at=20.0)])
 
     assert ages(rows, at=15.0).tolist() == [5.0, 0.0]
+
+
+def traded(turnover: dict[int, float]) -> Rows:
+    rows = ticks(dict.fromkeys(turnover, 10.0))
+    rows["average_price"] = 10.0
+    rows["volume"] = [value / 10.0 for value in turnover.values()]
+    return rows
+
+
+def test_the_shares_of_greatest_turnover_lead() -> None:
+    rows = traded({SHARE: 500.0, SHARE + 256: 900.0, SHARE + 512: 100.0, SHARE + 768: 0.0, OPTION: 9_000.0})
+
+    assert leaders(rows, count=2).tolist() == [SHARE, SHARE + 256]
+    assert leaders(rows).tolist() == [SHARE, SHARE + 256, SHARE + 512]
+
+
+def test_a_leader_is_stale_as_soon_as_an_index() -> None:
+    freshness = Freshness()
+    freshness.follow(Calendar(), now=NOON.astimezone(UTC))
+    rows = ticks({SHARE: 1.0, SHARE + 256: 1.0}, received_at=NOON.timestamp() - 6)
+
+    freshness.lead(np.array([SHARE], np.uint32))
+
+    assert freshness.stale(rows, at=NOON.timestamp()).tolist() == [True, False]
+    assert freshness.told(rows).tolist() == [True, True]
+
+
+def test_without_leaders_nobody_leads() -> None:
+    freshness = Freshness()
+    freshness.follow(Calendar(), now=NOON.astimezone(UTC))
+    freshness.lead(leaders(ticks({SHARE: 1.0})))
+
+    assert not freshness.stale(ticks({SHARE: 1.0}, received_at=NOON.timestamp() - 6), at=NOON.timestamp()).any()
+
+
+def test_other_limits_hold_from_then_on() -> None:
+    freshness = Freshness()
+    freshness.follow(Calendar(), now=NOON.astimezone(UTC))
+
+    freshness.allow({**LIMITS, QuoteClass.SHARE: Allowed(seconds=2.0, told=False)})
+
+    rows = ticks({SHARE: 1.0}, received_at=NOON.timestamp() - 3)
+    assert (freshness.stale(rows, at=NOON.timestamp())[0], freshness.told(rows)[0]) == (True, False)

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from market_data.ingest import Flushed, Ingest
-from market_data.pressure import WHOLE_EVERY, Gauge, Level, hub_level, level_of, protected
+from market_data.pressure import PRESSURE, Gauge, Level, hub_level, level_of, protected
 from tests.market_data.live import Publisher, WebProcess, api_key
 from tests.market_data.live import client as program
 from tests.market_data.test_feed import Floor, RunningFeed, feed, floor, wanted
@@ -96,7 +96,7 @@ def test_under_pressure_whole_flushes_are_rarer_but_never_end(level: Level) -> N
 
     whole = [gauge.is_whole() for _ in range(40)]
 
-    assert sum(whole) == 40 // WHOLE_EVERY[level]
+    assert sum(whole) == 40 // PRESSURE.whole_every[level]
 
 
 def test_indices_and_strikes_at_the_money_are_protected() -> None:

@@ -2,6 +2,7 @@
 
 import time as clock
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from market_data.calendar import EXCHANGES, IST, Calendar, Hours
 from market_data.frames import HEADER, LTP, STALE_FLAG
+from market_data.hub_watch import ORDINARY, Standards
 from tests.market_data.factories import InstrumentFactory, ticks
 from tests.market_data.live import Publisher, TickClient, WebProcess, api_key, client
 from tests.sandbox_server import wait_for
@@ -17,26 +19,26 @@ pytestmark = pytest.mark.django_db(transaction=True)
 INDEX, SHARE = 256265, 408065
 
 
-async def always_open(now: datetime) -> Calendar:
-    """Return a calendar whose exchanges trade all day, whatever the day."""
+async def always_open(now: datetime) -> Standards:
+    """Return standards whose exchanges trade all day, whatever the day."""
     today = now.astimezone(IST).date()
     days = [today + timedelta(days=number) for number in (-1, 0, 1)]
     hours = (Hours(time(0), time(23, 59, 59)),)
-    return Calendar(odd={(exchange, day): hours for exchange in EXCHANGES for day in days})
+    return replace(ORDINARY, calendar=Calendar(odd={(exchange, day): hours for exchange in EXCHANGES for day in days}))
 
 
-async def always_shut(now: datetime) -> Calendar:
-    """Return a calendar whose exchanges are shut, whatever the day."""
+async def always_shut(now: datetime) -> Standards:
+    """Return standards whose exchanges are shut, whatever the day."""
     today = now.astimezone(IST).date()
     days = [today + timedelta(days=number) for number in (-1, 0, 1)]
-    return Calendar(odd={(exchange, day): () for exchange in EXCHANGES for day in days})
+    return replace(ORDINARY, calendar=Calendar(odd={(exchange, day): () for exchange in EXCHANGES for day in days}))
 
 
 @pytest.fixture
 def program(transactional_db: None, clean_redis: object) -> Iterator[TickClient]:
     for token in (INDEX, SHARE):
         InstrumentFactory(instrument_token=token)
-    with WebProcess(read_calendar=always_open) as web, client(web, api_key()) as opened:
+    with WebProcess(read_standards=always_open) as web, client(web, api_key()) as opened:
         yield opened
 
 
@@ -89,7 +91,7 @@ def test_a_later_subscriber_gets_the_age_of_now(program: TickClient, publisher: 
 
 def test_a_shut_market_makes_no_quote_stale(publisher: Publisher, transactional_db: None) -> None:
     InstrumentFactory(instrument_token=INDEX)
-    with WebProcess(read_calendar=always_shut) as web, client(web, api_key()) as program:
+    with WebProcess(read_standards=always_shut) as web, client(web, api_key()) as program:
         program.subscribe(tokens=[INDEX], mode="ltp")
 
         row = row_of(program, publisher, token=INDEX, age=20_000)
@@ -99,7 +101,7 @@ def test_a_shut_market_makes_no_quote_stale(publisher: Publisher, transactional_
 
 def test_a_binary_row_carries_the_bit(publisher: Publisher, transactional_db: None) -> None:
     InstrumentFactory(instrument_token=INDEX)
-    with WebProcess(read_calendar=always_open) as web, client(web, api_key()) as waiting:
+    with WebProcess(read_standards=always_open) as web, client(web, api_key()) as waiting:
         waiting.expect("hb")
         with client(web, api_key(), subprotocol="ticker.v1.bin") as program:
             program.subscribe(tokens=[INDEX], mode="ltp")

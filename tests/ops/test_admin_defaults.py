@@ -64,6 +64,8 @@ EDIT = {
     "market_data.chainwindow": "market:write",
     "market_data.instrumentlist": "market:write",
     "market_data.marketday": "ops:write",
+    "market_data.pressurelimit": "ops:write",
+    "market_data.stalenesslimit": "ops:write",
     "ops.alertchannel": "ops:write",
     "orders.risklimit": "ops:write",
 }
