@@ -83,6 +83,16 @@ return {'closed', 0}
 GIVE_BACK: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0"
 
 
+OPENED: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local waits = {}
+for place, key in ipairs(KEYS) do
+  local till = redis.call('HGET', key, 'until')
+  waits[place] = till and math.max(tonumber(till) - now, 0) or -1
+end
+return waits
+"""
 TAKE_HISTORY: Final = "return redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[1])"
 FORGET_HISTORY: Final = "return redis.call('XDEL', KEYS[1], unpack(ARGV))"
 HISTORY_AT_ONCE: Final = 200
@@ -255,6 +265,13 @@ class Breaker:
         local.step, local.good = min(local.step + 1, len(BACK_OFF_SECONDS) - 1), 0
         local.failures.clear()
         return State.OPEN.value, BACK_OFF_SECONDS[local.step]
+
+
+def opened(*, scripts: SharedScripts, account_ids: Sequence[str]) -> dict[Name, float]:
+    """Return the breakers that are not closed, with the seconds until somebody may probe; raises Resting."""
+    names = [(account_id, call_class) for account_id in account_ids for call_class in CallClass]
+    waits = scripts.run(OPENED, keys=[_keys(name)[0] for name in names], args=[])
+    return {name: int(wait) / 1000 for name, wait in zip(names, waits, strict=True) if int(wait) >= 0}
 
 
 def take_history(*, scripts: SharedScripts) -> list[Change]:

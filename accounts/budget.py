@@ -7,7 +7,7 @@ limit may then be met from several processes at once, and its 429 is the last gu
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,6 +40,15 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 return math.max(tonumber(redis.call('GET', KEYS[1]) or 0) - tonumber(ARGV[1]) - now, 0)
 """
+LOOK_AHEAD: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local ahead = {}
+for place, key in ipairs(KEYS) do
+  ahead[place] = math.max(tonumber(redis.call('GET', key) or 0) - now, 0)
+end
+return ahead
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,18 @@ PACES: Final[Mapping[CallClass, Pace]] = {
     CallClass.HISTORICAL: pace_of(HISTORICAL, burst=1),
     CallClass.OTHER: pace_of(OTHERS, burst=2),
 }
+
+
+def per_second(call_class: CallClass) -> int:
+    """Return how many calls of the class may be booked within a second, at least one."""
+    return max(1, MICROSECONDS // PACES[call_class].interval)
+
+
+def booked(*, scripts: SharedScripts, api_keys: Sequence[str]) -> dict[tuple[str, CallClass], int]:
+    """Return how many calls are booked ahead by API key and class; raises Resting."""
+    names = [(key, call_class) for key in dict.fromkeys(api_keys) for call_class in PACES]
+    ahead = scripts.run(LOOK_AHEAD, keys=[_key(*name) for name in names], args=[])
+    return {name: -(-int(each) // PACES[name[1]].interval) for name, each in zip(names, ahead, strict=True)}
 
 
 class CallBudget:

@@ -74,7 +74,7 @@ class TickConsumer:
             await self._refuse(error)
             return
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
-        self._client = Client(send=self._send, form=form)
+        self._client = Client(send=self._send, form=form, label=self._principal.label)
         self._client.task = asyncio.current_task()
         self._lane = ReplayLane(bus=self._hub.bus, send=self._send, form=form)
         self._hub.join(self._client)

@@ -18,7 +18,7 @@ from market_data.bus import AsyncBus
 from market_data.errors import BadBatch, FeedDown
 from market_data.frames import text
 from market_data.freshness import Freshness
-from market_data.hub_clients import Client, Cohort, Lane, Message, Resumed, Roster, ShardView
+from market_data.hub_clients import Client, Cohort, Lane, Message, Resumed, Roster, ShardView, slowest
 from market_data.hub_watch import ReadStandards, Watch, ordinary_week
 from market_data.pressure import hub_level
 from market_data.table import Slots
@@ -244,6 +244,7 @@ class Hub:
     def _may_send(self, client: Client) -> bool:
         if not client.is_ready():
             self.counts["conflated"] += 1
+            client.skipped += 1
             return False
         wait = client.sent_at + client.interval - time.monotonic() if client.interval else 0.0
         if wait > 0:
@@ -372,8 +373,7 @@ class Hub:
 
     def _since(self, seconds: int) -> tuple[int, int]:
         """Return how many frames were sent and how many left out in the last seconds; called once a second."""
-        now = (self.counts["frames"], self.counts["conflated"])
-        self._minute.append(now)
+        self._minute.append(now := (self.counts["frames"], self.counts["conflated"]))
         while len(self._minute) > seconds:
             self._minute.popleft()
         return now[0] - self._minute[0][0], now[1] - self._minute[0][1]
@@ -391,6 +391,7 @@ class Hub:
                 "instruments": sum(view.table.size for view in self._views.values()),
                 "stale_quotes": self._watch.count(),
                 "stale_shards": [view.shard for view in self._views.values() if view.stale],
+                "slowest": slowest(self._clients, now=time.monotonic()),
                 "counts": dict(self.counts),
             }
             try:

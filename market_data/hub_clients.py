@@ -15,6 +15,7 @@ from market_data.table import LastValues, Slots, Tokens, take
 Message = Mapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 SNAPSHOT_CURSOR: Final = -1
+SLOWEST: Final = 5
 
 
 class ShardView:
@@ -124,8 +125,10 @@ class Lane:
 class Client:
     """One socket. A client that cannot take a frame is skipped; its next frame leads from its own cursor to now."""
 
-    def __init__(self, *, send: Send, form: Format) -> None:
+    def __init__(self, *, send: Send, form: Format, label: str = "") -> None:
         self.send = send
+        self.label = label
+        self.skipped = 0
         self.form = form
         self.lanes: dict[Mode, Lane] = {}
         self.window = 0
@@ -145,6 +148,20 @@ class Client:
     def is_ready(self) -> bool:
         """Say whether a data frame may go out now."""
         return self.busy_since is None and not (self.window and self.unacked >= self.window)
+
+
+def slowest(clients: Iterable[Client], *, now: float) -> list[dict[str, object]]:
+    """Return the clients that keep us waiting or had to be skipped, the slowest first, five at most."""
+    waits = [(now - client.busy_since if client.busy_since is not None else 0.0, client) for client in clients]
+    late = sorted(((wait, client) for wait, client in waits if wait or client.skipped), key=_slowness, reverse=True)
+    return [
+        {"label": client.label, "waits_seconds": round(wait, 1), "skipped": client.skipped}
+        for wait, client in late[:SLOWEST]
+    ]
+
+
+def _slowness(pair: tuple[float, Client]) -> tuple[float, int]:
+    return pair[0], pair[1].skipped
 
 
 class Roster:

@@ -1,5 +1,6 @@
 """The live option chains as the Desk shows them."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from functools import lru_cache
 
@@ -12,8 +13,9 @@ from greeks.store import ChainKey, unpack
 from market_data.bus import sync_bus
 from market_data.errors import FeedDown
 from market_data.queries import listed
+from ops import books
 from ops.pulse import Pulse, Report, number
-from ops.state import Chain, Greeks
+from ops.state import Chain, Fact, Greeks
 from orders.clock import trading_day
 
 NEAR_STRIKES = 11
@@ -29,8 +31,14 @@ def read(*, now: datetime, pulse: Pulse) -> Greeks:
         blobs = {key: bus.get_blob(key.blob) for key in keys_of_minute(trading_day(now), int(now.timestamp()) // 60)}
     except FeedDown:
         return Greeks(chains=(), note=NO_BUS)
+    held = books.read(now=now)
+    report = pulse.reports.get("greeks")
     return Greeks(
-        chains=tuple(_line(key, blob) for key, blob in blobs.items()), note=_note(pulse.reports.get("greeks"))
+        chains=tuple(_line(key, blob) for key, blob in blobs.items()),
+        note=_note(report),
+        facts=tuple(_facts(report)),
+        book=held.lines,
+        book_at=held.read_at,
     )
 
 
@@ -91,6 +99,14 @@ def _near(chain: Computed, *, count: int) -> npt.NDArray[np.float64]:
     if not np.isfinite(forward) or forward <= 0:
         return strikes[:0]
     return strikes[np.argsort(np.abs(strikes - forward), kind="stable")[:count]]
+
+
+def _facts(report: Report | None) -> Iterator[Fact]:
+    solved, options, late = (number(report, name) for name in ("solved", "options", "p99_seconds"))
+    if solved is None or options is None:
+        return
+    yield Fact(name="Solve time p99", value=None if late is None else round(late * 1000, 1), unit="ms")
+    yield Fact(name="Without a volatility", value=options - solved, unit="options")
 
 
 def _note(report: Report | None) -> str:

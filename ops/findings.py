@@ -75,6 +75,14 @@ def _of_account(row: AccountRow, *, now: datetime, urgent: bool) -> Iterator[Fin
             text=f"The orders of {row.label} are refused: {row.egress_fault}.",
             mend="Mend the route or register the address. It is looked at again every minute.",
         )
+    for rest in row.rests:
+        yield _about(
+            row,
+            code="breaker_open",
+            severity=RED if rest.calls == "order" else AMBER,
+            text=f"The broker does not answer {rest.calls} calls of {row.label}.",
+            mend="It is probed again by itself; look at the broker's status page. Other accounts go on.",
+        )
     if row.orders.unknown:
         yield Finding(
             code="orders_unknown",

@@ -3,19 +3,23 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Aggregate, Count, F, FloatField, Q
-from django.db.models.functions import Extract
+from django.db.models import Aggregate, Count, F, FloatField, Q, Value
+from django.db.models.functions import Coalesce, Extract, NullIf
 from django.urls import reverse
 
-from ops.state import AccountOrders, Orders, RecentOrder, Stage
+from ops.state import AccountOrders, Latency, Objection, Orders, RecentOrder, Stage
 from orders.models import Order
 from orders.states import AT_BROKER, LIVE, NEVER_SENT, WAITING, State
 
 RECENT = 12
+OBJECTIONS = 3
+RECENTLY = timedelta(minutes=5)
+LATELY = timedelta(seconds=60)
+DENIED = frozenset({State.DENIED})
 REJECTED = frozenset({State.REJECTED, State.REJECTED_RMS})
 SENDING = frozenset({State.CLAIMED, State.SENDING})
 BAD, WARN, GOOD, QUIET = "bad", "warn", "good", "quiet"
@@ -29,68 +33,104 @@ class Flow:
     by_account: Mapping[UUID, AccountOrders]
 
 
-class Median(Aggregate):
-    """PostgreSQL's continuous median."""
+class Percentile(Aggregate):
+    """PostgreSQL's continuous percentile."""
 
     function = "PERCENTILE_CONT"
-    name = "median"
+    name = "percentile"
     output_field = FloatField()
-    template = "%(function)s(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
+    template = "%(function)s(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s)"
 
 
-def read(*, day: date) -> Flow:
+def read(*, day: date, now: datetime) -> Flow:
     """Return the orders of the trading day, and those of earlier days that are still alive."""
     rows = (
         Order.objects.filter(Q(trading_day=day) | Q(state__in=sorted(LIVE)))
         .values_list("account_id", "state")
-        .annotate(count=Count("id"))
+        .annotate(count=Count("id"), recent=Count("id", filter=Q(created_at__gte=now - RECENTLY)))
     )
-    counted = [(account, State(state), count) for account, state, count in rows]
+    counted = [(account, State(state), count, recent) for account, state, count, recent in rows]
     totals: Counter[State] = Counter()
-    for _, state, count in counted:
+    lately: Counter[State] = Counter()
+    for _, state, count, recent in counted:
         totals[state] += count
+        lately[state] += recent
     orders = Orders(
-        funnel=funnel(totals=totals, pace=_pace(day=day)),
+        funnel=funnel(totals=totals, lately=lately, pace=_pace(day=day)),
         recent=_recent(),
         unknown=totals[State.UNKNOWN],
         total=totals.total(),
+        objections=_objections(day=day),
+        latency=_latency(now=now),
     )
-    return Flow(orders=orders, by_account=_by_account(counted))
+    return Flow(orders=orders, by_account=_by_account((account, state, count) for account, state, count, _ in counted))
 
 
-def funnel(*, totals: Counter[State], pace: Mapping[str, float | None]) -> tuple[Stage, ...]:
+def funnel(*, totals: Counter[State], lately: Counter[State], pace: Mapping[str, float | None]) -> tuple[Stage, ...]:
     """Return the stages an order passes, in order; only what somebody must act on has a colour."""
 
-    def stage(name: str, states: Iterable[State], hint: str, tone: str = QUIET) -> Stage:
+    def stage(
+        name: str, states: Iterable[State], hint: str, tone: str = QUIET, way: tuple[str, str] = ("", "")
+    ) -> Stage:
+        states = tuple(states)
         count = sum(totals[state] for state in states)
-        return Stage(name=name, count=count, hint=hint, tone=tone if count else QUIET)
+        key, since = way
+        return Stage(
+            name=name,
+            count=count,
+            hint=hint,
+            tone=tone if count else QUIET,
+            recent=sum(lately[state] for state in states),
+            seconds=pace.get(key),
+            since=since,
+        )
 
     return (
-        Stage(name="Received", count=totals.total(), hint="Every intent of today, and older ones still alive"),
-        stage("Waiting", WAITING, "Recorded, not yet claimed by a worker"),
-        stage("Sending", SENDING, f"On the way to the broker; median {_seconds(pace['sent'])} from receipt"),
+        stage("Received", State, "Every intent of today, validated on receipt, and older ones still alive"),
+        stage("Waiting", WAITING, "Validated and queued, not yet claimed by a worker"),
+        stage("Sending", SENDING, "On the way to the broker", way=("sent", "from receipt to sending")),
         stage("Unknown", {State.UNKNOWN}, "Sent, no answer: being looked up by tag, never sent again", BAD),
-        stage("At broker", AT_BROKER, f"Acknowledged; median {_seconds(pace['acked'])} from sending"),
-        stage("Filled", {State.COMPLETE}, f"Complete; median {_seconds(pace['finished'])} from acknowledgement"),
+        stage("At broker", AT_BROKER, "Acknowledged or open", way=("acked", "from sending to the broker's answer")),
+        stage("Filled", {State.COMPLETE}, "Complete", way=("filled", "from the broker's answer to the fill")),
         stage("Cancelled", {State.CANCELLED, State.EXPIRED}, "Cancelled, or expired at the day's end"),
         stage("Rejected", REJECTED, "Refused by the broker or its risk desk", WARN),
         stage("Not sent", NEVER_SENT, "Denied here, withdrawn, or proven absent at the broker"),
     )
 
 
-def _seconds(value: float | None) -> str:
-    return "not measured yet" if value is None else f"{value:.2f} s"
+def _between(start: str, end: str, *, share: float, only: Q | None = None) -> Percentile:
+    length = Extract(F(end) - F(start), "epoch", output_field=FloatField())
+    return Percentile(length, share=share, filter=only)
 
 
 def _pace(*, day: date) -> dict[str, float | None]:
-    def median(start: str, end: str) -> Median:
-        return Median(Extract(F(end) - F(start), "epoch", output_field=FloatField()))
-
     return Order.objects.filter(trading_day=day).aggregate(
-        sent=median("created_at", "sent_at"),
-        acked=median("sent_at", "acked_at"),
-        finished=median("acked_at", "finished_at"),
+        sent=_between("created_at", "sent_at", share=0.5),
+        acked=_between("sent_at", "acked_at", share=0.5),
+        filled=_between("acked_at", "finished_at", share=0.5, only=Q(state=State.COMPLETE)),
     )
+
+
+def _latency(*, now: datetime) -> Latency:
+    """Orders are found by their creation: one a minute old that was answered now counts for the minute before."""
+    found = Order.objects.filter(created_at__gte=now - LATELY, acked_at__isnull=False, sent_at__isnull=False).aggregate(
+        orders=Count("pk"),
+        middle=_between("created_at", "acked_at", share=0.5),
+        late=_between("created_at", "acked_at", share=0.99),
+    )
+    return Latency(orders=found["orders"], p50_ms=_ms(found["middle"]), p99_ms=_ms(found["late"]))
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)
+
+
+def _objections(*, day: date) -> tuple[Objection, ...]:
+    """Return the reasons most often given today, by the broker and by us."""
+    refused = Order.objects.filter(trading_day=day, state__in=sorted(REJECTED | DENIED))
+    text = Coalesce(NullIf("status_message", Value("")), NullIf("reason", Value("")), Value("no reason given"))
+    rows = refused.annotate(text=text).values_list("text").annotate(count=Count("pk")).order_by("-count", "text")
+    return tuple(Objection(text=why[:120], count=count) for why, count in rows[:OBJECTIONS])
 
 
 def _by_account(counted: Iterable[tuple[UUID, State, int]]) -> dict[UUID, AccountOrders]:

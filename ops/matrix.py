@@ -8,7 +8,9 @@ from django.urls import reverse
 
 from accounts.models import BrokerAccount, Credential, TradingHalt
 from accounts.queries import current_credentials
+from ops import address, money, reins
 from ops.state import AccountFeed, AccountOrders, AccountRow, BudgetPart, Halt, Token
+from ops.troubles import Troubles
 from orders.budget import remaining
 from orders.models import OrderBudget
 
@@ -22,11 +24,15 @@ def read(
     feeds: Mapping[str, AccountFeed],
     orders: Mapping[UUID, AccountOrders],
     halts: tuple[Halt, ...],
+    bus_answers: bool,
 ) -> dict[str, AccountRow]:
     """Return the rows by label; retired accounts are left out."""
-    accounts = BrokerAccount.objects.exclude(state=State.RETIRED).order_by("label")
+    accounts = BrokerAccount.objects.exclude(state=State.RETIRED).select_related("group").order_by("label")
     credentials = current_credentials(accounts=accounts)
     budgets = {row.account_id: row for row in OrderBudget.objects.all()}
+    purses, addresses = money.by_account(), address.by_account()
+    held = reins.read(credentials=list(credentials.values()), now=now) if bus_answers else reins.Reins({}, {})
+    troubles = Troubles(day=day)
     over = {halt.target: halt for halt in halts if halt.scope == TradingHalt.Scope.ACCOUNT}
     return {
         account.label: AccountRow(
@@ -47,6 +53,12 @@ def read(
             login_url=reverse("kite-login", args=[account.label]),
             rotate_url=rotate_url(account),
             egress_fault=account.egress_fault,
+            group=account.group.name if account.group else "",
+            money=purses.get(account.pk),
+            address=addresses.get(account.pk),
+            data_budget=held.budgets.get(str(account.pk), ()),
+            rests=held.rests.get(str(account.pk), ()),
+            trouble=troubles.of(account, feed=feeds.get(str(account.pk))),
         )
         for account in accounts
     }
@@ -72,10 +84,14 @@ def budget_of(*, row: OrderBudget, now: datetime, day: date) -> tuple[BudgetPart
 def verbs_of(*, account: BrokerAccount, halted: bool) -> tuple[str, ...]:
     """Return the Desk's verbs that make sense for the account now."""
     verbs = []
-    if account.streams_data:
-        verbs.append("fail_over" if account.state == State.ACTIVE else "restore")
+    if account.state != State.ACTIVE:
+        verbs.append("restore")
+    elif account.streams_data:
+        verbs.append("fail_over")
+    if account.state == State.ACTIVE:
+        verbs.append("drain")
     if account.places_orders:
-        verbs.append("resume" if halted else "halt")
+        verbs += ["reconcile", "resume" if halted else "halt", "flatten"]
     return tuple(verbs)
 
 

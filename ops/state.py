@@ -6,6 +6,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeAlias
 
+from ops.standing import Address, Holding, Money, Rest, Shard, SlowClient, Trouble
+
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
@@ -40,14 +42,16 @@ class Market:
     label: str
     change: str = ""
     changes_at: datetime | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """Where orders go: the name is what an operator must know at a glance."""
+    """Where orders go: the name is what an operator must know at a glance; `practice` where no money is at stake."""
 
     name: str
     root: str
+    practice: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +117,25 @@ class AccountRow:
     login_url: str
     rotate_url: str
     egress_fault: str = ""
+    group: str = ""
+    money: Money | None = None
+    address: Address | None = None
+    data_budget: tuple[BudgetPart, ...] = ()
+    rests: tuple[Rest, ...] = ()
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage of the order funnel."""
+    """One stage of the order funnel; `recent` came in the last minutes, `seconds` is the median on the way here."""
 
     name: str
     count: int
     hint: str
     tone: str = "quiet"
+    recent: int = 0
+    seconds: float | None = None
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +159,23 @@ class RecentOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """Why orders of today were refused, and how many were."""
+
+    text: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """From the receipt of an order to the broker's answer, over the orders of the last minute."""
+
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    orders: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
     """Today's orders."""
 
@@ -153,6 +183,8 @@ class Orders:
     recent: tuple[RecentOrder, ...]
     unknown: int
     total: int
+    objections: tuple[Objection, ...] = ()
+    latency: Latency = Latency()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +209,8 @@ class Feed:
     newest_at: datetime | None
     facts: tuple[Fact, ...]
     trouble: str = ""
+    shards: tuple[Shard, ...] = ()
+    slowest: tuple[SlowClient, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,10 +250,13 @@ class Chain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Greeks:
-    """The live chains; `note` stands where there are none."""
+    """The live chains and what the accounts hold; `note` says how the last beat went."""
 
     chains: tuple[Chain, ...]
     note: str
+    facts: tuple[Fact, ...] = ()
+    book: tuple[Holding, ...] = ()
+    book_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +341,7 @@ class State:
     overdue: tuple[Overdue, ...] = ()
     clock_skew_seconds: float = 0.0
     recorder_behind_seconds: float = 0.0
+    reconciled_at: datetime | None = None
 
 
 def to_json(value: object) -> Json:

@@ -15,9 +15,10 @@ from django.db.models import Count, Max
 
 from accounts.models import AuditEntry, TradingHalt
 from accounts.queries import Principal, open_halts
+from market_data.models import MarketDay
 from market_data.queries import listed
 from market_data.trading_days import read_calendar
-from ops import alerts, chains, drift, feed, findings, flow, lateness, matrix, pulse, tiles
+from ops import alerts, chains, drift, feed, findings, flow, lateness, matrix, pulse, tiles, troubles
 from ops.models import Alert
 from ops.state import Broker, Event, Finding, Halt, InHand, Instruments, Json, Market, State, Trading, to_json
 from orders.clock import trading_day
@@ -37,7 +38,7 @@ def snapshot(*, now: datetime) -> State:
     skew = lateness.clock_skew_seconds()
     heard = pulse.listen()
     halts = tuple(_halt(row) for row in open_halts())
-    flowing = flow.read(day=day)
+    flowing = flow.read(day=day, now=now)
     state = State(
         at=now,
         trading=trading_of(halts),
@@ -45,7 +46,12 @@ def snapshot(*, now: datetime) -> State:
         broker=broker_of(settings.KITE_REST_ROOT),
         instruments=_instruments(),
         accounts=matrix.read(
-            now=now, day=day, feeds=feed.by_account(heard.reports), orders=flowing.by_account, halts=halts
+            now=now,
+            day=day,
+            feeds=feed.by_account(heard.reports),
+            orders=flowing.by_account,
+            halts=halts,
+            bus_answers=not heard.bus,
         ),
         orders=flowing.orders,
         feed=feed.read(pulse=heard, now=now),
@@ -54,6 +60,7 @@ def snapshot(*, now: datetime) -> State:
         timeline=_timeline(),
         overdue=lateness.overdue(now=now, since=pulse.moment(heard.reports.get("beat"), "since")),
         clock_skew_seconds=round(skew, 1),
+        reconciled_at=troubles.oldest_reading(),
         recorder_behind_seconds=pulse.number(heard.reports.get("recorder"), "behind_seconds") or 0.0,
     )
     state = replace(state, findings=tuple(_in_hand(findings.find(state))))
@@ -156,16 +163,24 @@ def market_of(*, now: datetime) -> Market:
     """Return whether the exchange trades, and when that changes."""
     calendar = read_calendar(since=trading_day(now))
     session = calendar.session_at(exchange=EXCHANGE, at=now)
+    note = _next_holiday(now)
     if session is not None:
-        return Market(state="open", label=f"{EXCHANGE} open", change="closes in", changes_at=session.closes)
+        return Market(state="open", label=f"{EXCHANGE} open", change="closes in", changes_at=session.closes, note=note)
     opens = calendar.next_opening(exchange=EXCHANGE, after=now)
-    return Market(state="closed", label=f"{EXCHANGE} closed", change="opens in", changes_at=opens)
+    return Market(state="closed", label=f"{EXCHANGE} closed", change="opens in", changes_at=opens, note=note)
+
+
+def _next_holiday(now: datetime) -> str:
+    shut = MarketDay.objects.filter(confirmed=True, opens__isnull=True, exchanges__contains=[EXCHANGE])
+    found = shut.filter(day__gte=trading_day(now)).order_by("day").first()
+    return "" if found is None else f"{found.day:%d %b}, {found.name}"
 
 
 def broker_of(root: str) -> Broker:
     """Name the exchange that orders reach: one on this machine is no real one."""
     host = urlsplit(root).hostname or root
-    return Broker(name="Sandbox on this machine" if host in LOOPBACK else host, root=root)
+    practice = host in LOOPBACK
+    return Broker(name="Sandbox on this machine" if practice else host, root=root, practice=practice)
 
 
 def _halt(row: TradingHalt) -> Halt:

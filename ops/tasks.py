@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 
 from market_data import tasks as market_tasks
 from market_data.bus import sync_bus
-from ops import alerts, clearing, drift, saying, status, stopping
+from ops import alerts, clearing, drift, money, saying, status, stopping
 from ops.errors import QueueUnreachable
 from orders import tasks as order_tasks
 from orders.clock import DatabaseClock
@@ -44,6 +44,12 @@ def watch(**_: object) -> None:
 def read_positions(self: Any, /, **_: object) -> None:
     """Read what the brokers say was bought and sold, for the comparison with our trades."""
     drift.refresh(sessions=self.app.sessions, now=timezone.now())
+
+
+@shared_task(bind=True)
+def read_money(self: Any, /, **_: object) -> None:
+    """Read margins and holdings for the Desk."""
+    money.refresh(sessions=self.app.sessions, now=timezone.now())
 
 
 @shared_task

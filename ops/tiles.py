@@ -1,4 +1,4 @@
-"""The readiness strip: the eight numbers that say whether the floor can trade."""
+"""The readiness strip: the numbers that say whether the floor can trade."""
 
 from ops.state import State, Tile
 
@@ -7,7 +7,8 @@ OLD_LIST_SECONDS, DEAD_LIST_SECONDS = 26 * 3600.0, 80 * 3600.0
 
 def of(state: State) -> tuple[Tile, ...]:
     """Return the tiles in reading order."""
-    return (_accounts(state), _ticks(state), _instruments(state), _orders(state), _doubt(state), *_machinery(state))
+    first = (_accounts(state), _addresses(state), _ticks(state), _instruments(state), _orders(state), _doubt(state))
+    return (*first, *_machinery(state))
 
 
 def _accounts(state: State) -> Tile:
@@ -27,12 +28,25 @@ def _readiness(state: State) -> str:
     return "all logged in" if state.accounts else "none yet"
 
 
+def _addresses(state: State) -> Tile:
+    """Say how many of the accounts that registered an address were seen to leave from it."""
+    rows = [row for row in state.accounts.values() if row.address is not None]
+    seen = [row for row in rows if row.address is not None and row.address.verdict == "registered"]
+    foreign = [row.label for row in rows if row.egress_fault]
+    looks = [row.address.at for row in rows if row.address is not None and row.address.at is not None]
+    note = f"foreign: {', '.join(foreign)}" if foreign else "leave as registered" if rows else "none registered"
+    tone = "bad" if foreign else "good" if rows and len(seen) == len(rows) else "quiet"
+    return Tile(
+        name="Addresses", value=len(seen), of=len(rows), note=note, tone=tone, at=min(looks, default=None), old=86_400
+    )
+
+
 def _ticks(state: State) -> Tile:
     quiet = state.market.state == "open" and not state.feed.ticks_per_second
     return Tile(
         name="Ticks",
         value=round(state.feed.ticks_per_second),
-        unit="a second",
+        unit="/ s",
         note="" if state.feed.newest_at else "none received",
         tone="bad" if quiet else "quiet",
         at=state.feed.newest_at,

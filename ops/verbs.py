@@ -1,21 +1,20 @@
 """The verbs of the Desk: each says first what it would touch, then does it, with a reason."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from accounts.audit import required
 from accounts.errors import AccountUnknown
 from accounts.models import BrokerAccount, TradingHalt
 from accounts.queries import Principal
-from ops import alerts, clearing, failover, halt
+from ops import account_verbs, alerts, clearing, failover, halt
 from ops.errors import HaltUnknown, VerbUnknown
+from ops.previews import Form, Preview, Touch, Verb, choice_of
 from ops.state import Json, to_json
 from ops.status import glance
 from orders.models import Order
 from orders.states import AT_BROKER, IN_FLIGHT, WAITING
 
-Form = Mapping[str, str]
 LASTS: Mapping[str, tuple[str, timedelta | None]] = {
     "5": ("5 minutes, data only", timedelta(minutes=5)),
     "60": ("1 hour, data only", timedelta(hours=1)),
@@ -32,55 +31,6 @@ LEVELS = {
     "halted": "HALTED: nothing new leaves",
     "reducing": "REDUCING: only orders that reduce a position leave",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """One line of what a verb touches."""
-
-    count: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One answer to a choice."""
-
-    value: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A question beside the reason."""
-
-    name: str
-    label: str
-    options: tuple[Option, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """The dialog before the deed."""
-
-    title: str
-    text: str
-    touches: tuple[Touch, ...]
-    confirm: str
-    mild: bool = False
-    choices: tuple[Choice, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """How a verb is shown and how it is done, which answers the sentence the operator reads afterwards.
-
-    Before a stepped-up verb the operator proves once more who he is; stopping never asks.
-    """
-
-    show: Callable[[str, datetime], Preview]
-    do: Callable[[str, Form, Principal, datetime], str]
-    stepped_up: bool = False
 
 
 def preview(*, name: str, target: str, principal: Principal, now: datetime) -> Json:
@@ -130,7 +80,7 @@ def _show_halt(target: str, _now: datetime) -> Preview:
             Touch(f"{flying}", "orders are on their way and may still arrive"),
             Touch(f"{resting}", "orders rest at the exchange and stay; cancels always leave"),
         ),
-        choices=(_choice("level", "How far", LEVELS), _choice("orders", "What is open", ORDERS)),
+        choices=(choice_of("level", "How far", LEVELS), choice_of("orders", "What is open", ORDERS)),
         confirm=f"Halt {target}" if target else "Halt all trading",
     )
 
@@ -155,7 +105,7 @@ def _show_resume(target: str, _now: datetime) -> Preview:
         title=f"Release the halt of the {where}" if standing.target else "Release the platform's halt",
         text=f"Engaged by {standing.engaged_by}: {standing.reason}",
         touches=(Touch("→", "new orders leave again; denied ones stay denied and must be sent anew"),),
-        choices=(_choice("step", "Two people do this", STEPS),),
+        choices=(choice_of("step", "Two people do this", STEPS),),
         confirm="Go on",
         mild=True,
     )
@@ -196,7 +146,7 @@ def _show_fail_over(target: str, now: datetime) -> Preview:
         title=f"Fail {target} over",
         text="Its sockets close and the other accounts stream its instruments, within five seconds.",
         touches=tuple(touches),
-        choices=(_choice("lasts", "For how long", {value: text for value, (text, _) in LASTS.items()}),),
+        choices=(choice_of("lasts", "For how long", {value: text for value, (text, _) in LASTS.items()}),),
         confirm=f"Fail {target} over",
     )
 
@@ -223,10 +173,6 @@ def _show_restore(target: str, _now: datetime) -> Preview:
 def _do_restore(target: str, form: Form, by: Principal, now: datetime) -> str:
     failover.restore(label=target, reason=form.get("reason", ""), actor=by.label, now=now)
     return f"{target} is active again."
-
-
-def _choice(name: str, label: str, options: Mapping[str, str]) -> Choice:
-    return Choice(name=name, label=label, options=tuple(Option(*pair) for pair in options.items()))
 
 
 def _show_acknowledge(target: str, _now: datetime) -> Preview:
@@ -256,4 +202,7 @@ VERBS: Mapping[str, Verb] = {
     "resume": Verb(_show_resume, _do_resume, stepped_up=True),
     "fail_over": Verb(_show_fail_over, _do_fail_over),
     "restore": Verb(_show_restore, _do_restore),
+    "drain": Verb(account_verbs.show_drain, account_verbs.do_drain),
+    "reconcile": Verb(account_verbs.show_reconcile, account_verbs.do_reconcile),
+    "flatten": Verb(account_verbs.show_flatten, account_verbs.do_flatten, stepped_up=True),
 }

@@ -130,6 +130,11 @@ BEAT_SCHEDULE = {
         "schedule": crontab(minute="*", hour="9-23", day_of_week="mon-sat"),
         "options": {"expires": 50},
     },
+    "read margins": {
+        "task": "ops.tasks.read_money",
+        "schedule": crontab(minute="*", hour="8-23", day_of_week="mon-sat"),
+        "options": {"expires": 50},
+    },
     "say alerts": {
         "task": "ops.tasks.say_alerts",
         "schedule": timedelta(seconds=5),

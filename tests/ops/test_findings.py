@@ -60,7 +60,7 @@ SOUND = State(
     at=NOW,
     trading=Trading(state="ACTIVE", note="", halts=(), platform_halt=None),
     market=Market(state="open", label="NSE open", changes_at=NOW + timedelta(hours=4)),
-    broker=Broker(name="broker", root=""),
+    broker=Broker(name="broker", root="", practice=True),
     instruments=Instruments(listed=100, synced_at=NOW - timedelta(hours=2)),
     accounts={"one": ROW},
     orders=Orders(funnel=(), recent=(), unknown=0, total=0),

@@ -44,8 +44,8 @@ function draw(state, before) {
   drawAttention(state.findings, mayAct);
   setText($("accounts-count"), Object.keys(state.accounts).length || "");
   drawMatrix($("matrix"), state.accounts, mayAct);
-  drawOrders(state.orders);
-  drawFeed(state.feed);
+  drawOrders(state.orders, state.at);
+  drawFeed(state.feed, state.at);
   drawProcesses(state.processes);
   drawGreeks(state.greeks);
   drawTimeline(state.timeline);

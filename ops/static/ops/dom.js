@@ -112,11 +112,11 @@ export const clockTime = (iso) =>
   new Date(iso).toLocaleTimeString("en-IN", { hour12: false, timeZone: "Asia/Kolkata" });
 
 /** Make a labelled bar: how much of a limit is used. */
-export function meter(name, used, limit) {
+export function meter(name, used, limit, write = count) {
   const share = limit ? Math.min(1, used / limit) : 0;
   const track = h("span", { class: "track", "data-tone": share > 0.95 ? "bad" : share > 0.8 ? "warn" : "" }, h("i"));
   track.firstElementChild.style.width = `${share * 100}%`;
-  return h("div", { class: "meter" }, h("span", { class: "meter__name" }, name), track, h("span", {}, `${count(used)} / ${count(limit)}`));
+  return h("div", { class: "meter" }, h("span", { class: "meter__name" }, name), track, h("span", {}, `${write(used)} / ${write(limit)}`));
 }
 
 const MARKS = { good: "●", warn: "▲", bad: "■", quiet: "○" };

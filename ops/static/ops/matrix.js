@@ -8,6 +8,7 @@ const STATES = {
   cordoned: ["warn", "Failed over"],
   retired: ["quiet", "Retired"],
 };
+const WINDOWS = { second: "orders/s", minute: "orders/min", day: "orders/day", quote: "quotes/s", historical: "history/s", other: "other/s" };
 const TOKEN_DAY_SECONDS = 24 * 3600;
 const VERBS = {
   acknowledge: ["Take in hand", "act"],
@@ -15,21 +16,25 @@ const VERBS = {
   restore: ["Restore", "act act--main"],
   halt: ["Halt", "act act--bad"],
   resume: ["Release halt", "act act--main"],
+  drain: ["Drain", "act"],
+  reconcile: ["Read books", "act"],
+  flatten: ["Flatten", "act act--bad"],
 };
 
 const CELLS = [
-  ["Account", identity, (row) => [row.state, row.state_reason, row.recovers_at, row.streams_data, row.places_orders, row.halt, row.broker_user_id]],
+  ["Account", identity, (row) => [row.state, row.state_reason, row.recovers_at, row.streams_data, row.places_orders, row.halt, row.broker_user_id, row.group, row.address, row.egress_fault, row.trouble]],
   ["Token", token, (row) => row.token],
   ["Feed", feed, (row) => [row.streams_data, row.feed]],
   ["Orders", orders, (row) => row.orders],
-  ["Budget", budget, (row) => [row.places_orders, row.budget]],
+  ["Budgets", budgets, (row) => [row.places_orders, row.budget, row.data_budget, row.rests]],
+  ["Money", money, (row) => row.money],
   ["Actions", actions, (row) => [row.verbs, row.login_url, row.rotate_url, row.token.live, row.mayAct, row.halt?.id]],
 ];
 
 export function drawMatrix(body, accounts, mayAct) {
   const rows = Object.values(accounts).map((row) => ({ ...row, mayAct }));
   if (!rows.length) {
-    body.replaceChildren(h("tr", {}, h("td", { colspan: 6, class: "empty" }, "No broker account yet. Add one in the admin, under Broker accounts.")));
+    body.replaceChildren(h("tr", {}, h("td", { colspan: 7, class: "empty" }, "No broker account yet. Add one in the admin, under Broker accounts.")));
     return;
   }
   body.querySelector(".empty")?.closest("tr").remove();
@@ -58,12 +63,27 @@ function identity(row) {
   const roles = [row.streams_data && "data", row.places_orders && "orders"].filter(Boolean).join(" + ");
   const lines = [
     h("div", { class: "line" }, h("span", { class: "name" }, row.label), chip(tone, word)),
-    h("div", { class: "line dim" }, `${row.broker_user_id} · ${roles || "no role"}`),
+    h("div", { class: "line dim" }, `${row.broker_user_id} · ${roles || "no role"}${row.group ? ` · ${row.group}` : ""}`),
+    ...addressOf(row),
   ];
   if (row.halt) lines.push(h("div", { class: "line" }, chip("bad", row.halt.level.toUpperCase(), row.halt.reason), h("span", { class: "dim" }, row.halt.reason)));
   if (row.state_reason && row.state !== "active") lines.push(h("div", { class: "line dim" }, row.state_reason));
   if (row.recovers_at) lines.push(h("div", { class: "line dim" }, countdownTo(row.recovers_at, "tries again in")));
+  if (row.trouble && row.trouble.text !== row.state_reason) lines.push(troubleOf(row.trouble));
   return lines;
+}
+
+function addressOf(row) {
+  if (row.egress_fault) return [h("div", { class: "line" }, chip("bad", "Foreign address", row.egress_fault))];
+  if (!row.address) return [];
+  const seen = row.address.verdict === "registered";
+  const words = seen ? `leaves from ${row.address.observed}, as registered` : `registered ${row.address.registered.join(", ")}, not seen yet`;
+  return [h("div", { class: "line dim" }, words, row.address.at ? ageOf(row.address.at, { old: 86400 }) : null)];
+}
+
+function troubleOf(trouble) {
+  const text = h("span", { class: "cut", title: trouble.text }, `Last error: ${trouble.text}`);
+  return h("div", { class: "line dim" }, text, trouble.at ? ageOf(trouble.at) : "now");
 }
 
 function token(row) {
@@ -107,10 +127,37 @@ function orders(row) {
   ];
 }
 
-function budget(row) {
-  if (!row.places_orders) return [h("div", { class: "dim" }, "places no orders")];
-  return row.budget.map((part) => meter(part.window, part.used, part.limit));
+function budgets(row) {
+  const orders = row.places_orders ? row.budget.map((part) => meter(WINDOWS[part.window], part.used, part.limit)) : [h("div", { class: "dim" }, "places no orders")];
+  const data = row.data_budget.map((part) => meter(WINDOWS[part.window], part.used, part.limit));
+  const rests = row.rests.map((rest) => h("div", { class: "line" }, chip("bad", `${rest.calls} calls rest`), countdownTo(rest.until, "probe in")));
+  return [h("div", { class: "meters" }, ...orders, ...data), ...rests];
 }
+
+function money(row) {
+  const held = row.money;
+  if (!held || (held.used === undefined && held.result === undefined)) return [h("div", { class: "dim" }, "not read yet")];
+  const lines = [];
+  if (held.result !== undefined) {
+    const tone = held.result < 0 ? "loss" : "gain";
+    lines.push(h("div", { class: "line" }, h("b", { class: tone }, rupees(held.result, true)), h("span", { class: "dim" }, "today"), ageOf(held.result_at, { old: 180, dead: 900 })));
+  }
+  if (held.used !== undefined) {
+    lines.push(meter("margin", held.used, held.used + Math.max(0, held.free), short));
+    lines.push(h("div", { class: "line dim" }, `${rupees(held.free)} free`, ageOf(held.margin_at, { old: 180, dead: 900 })));
+  }
+  return lines;
+}
+
+/** Write rupees as the desk reads them: 12.3 L, 1.45 Cr. */
+function short(value) {
+  const size = Math.abs(value);
+  if (size >= 1e7) return `${(value / 1e7).toFixed(2)} Cr`;
+  if (size >= 1e5) return `${(value / 1e5).toFixed(1)} L`;
+  return count(Math.round(value));
+}
+
+const rupees = (value, signed = false) => `${signed && value > 0 ? "+" : ""}${value < 0 ? "−" : ""}₹${short(Math.abs(value))}`;
 
 function actions(row) {
   const links = [];

@@ -1,12 +1,17 @@
 // Everything on the Desk but the account matrix: state bar, tiles, orders, feed, Greeks, timeline.
 
-import { ageOf, chip, clockTime, count, countdownTo, h, mark, setText, setTone, sync } from "./dom.js";
+import { Trace } from "./charts.js";
+import { ageOf, chip, clockTime, count, countdownTo, h, mark, setText, setTone, span, sync } from "./dom.js";
 import { verbButton } from "./matrix.js";
 
 const $ = (id) => document.getElementById(id);
 const TRADING = { ACTIVE: ["good", "●"], REDUCING: ["warn", "▲"], HALTED: ["bad", "■"] };
-const TRACE_POINTS = 120;
-const rates = [];
+const SKEW_SECONDS = 2;
+const traces = {
+  rate: new Trace($("rate-trace"), { unit: "ticks a second" }),
+  lag: new Trace($("lag-trace"), { unit: "ms" }),
+  latency: new Trace($("latency-trace"), { unit: "ms" }),
+};
 
 export function drawBar(state) {
   const { trading } = state;
@@ -19,7 +24,12 @@ export function drawBar(state) {
     state.market.label,
     ...(state.market.changes_at ? [" · ", countdownTo(state.market.changes_at, state.market.change)] : []),
   ]);
+  setText($("holiday"), state.market.note || "none listed");
+  const skew = state.clock_skew_seconds;
+  setText($("skew"), `${mark(Math.abs(skew) > SKEW_SECONDS ? "bad" : "good")} ${skew.toFixed(1)} s apart`);
+  replaceWhenChanged($("reconciled"), state.reconciled_at, () => [ageOf(state.reconciled_at, { old: 60, dead: 300 }), " ago"]);
   setText($("broker"), state.broker.name);
+  document.body.dataset.broker = state.broker.practice ? "sandbox" : "live";
   $("broker").title = state.broker.root;
 }
 
@@ -76,14 +86,22 @@ function handOf(alert) {
   return h("span", { class: "hand" }, alert.owner ? `${since}, in hand of ${alert.owner}` : `${since}, in nobody's hand`);
 }
 
-export function drawOrders(orders) {
+export function drawOrders(orders, at) {
   sync($("funnel"), orders.funnel, {
     key: (stage) => stage.name,
-    build: (stage) => h("li", { "data-tone": stage.tone, title: stage.hint }, h("b", {}, count(stage.count)), h("span", {}, stage.name)),
+    build: stageNode,
   });
+  setText($("objections"), orders.objections.length ? `Refused most often: ${orders.objections.map((each) => `${each.text} (${count(each.count)})`).join("; ")}` : "No order was refused today.");
+  traces.latency.push(at, { p50: orders.latency.p50_ms, p99: orders.latency.p99_ms });
   if (!orders.recent.length) return void $("recent").replaceChildren(emptyRow(5, "No order today yet"));
   $("recent").querySelector(".empty")?.closest("tr").remove();
   sync($("recent"), orders.recent, { key: (order) => order.id, build: orderRow });
+}
+
+function stageNode(stage) {
+  const way = stage.since ? h("span", { class: "way", title: `median ${stage.since}` }, stage.seconds === undefined ? "no time yet" : `after ${stage.seconds < 1 ? `${Math.round(stage.seconds * 1000)} ms` : span(stage.seconds)}`) : null;
+  const lately = h("span", { class: "way" }, `${count(stage.recent)} in 5 min`);
+  return h("li", { "data-tone": stage.tone, title: stage.hint }, h("b", {}, count(stage.count)), h("span", {}, stage.name), lately, way);
 }
 
 function orderRow(order) {
@@ -103,40 +121,22 @@ function orderRow(order) {
   );
 }
 
-export function drawFeed(feed) {
+export function drawFeed(feed, at) {
   sync($("feed"), feed.facts, { key: (fact) => fact.name, build: factNode });
-  traceRate(feed.ticks_per_second);
+  traces.rate.push(at, feed.shards.length > 1 ? Object.fromEntries(feed.shards.map((shard) => [shard.name, shard.ticks_per_second])) : { all: feed.ticks_per_second });
+  const lags = feed.shards.flatMap((shard) => [[`${shard.name} p50`, shard.lag_p50_ms], [`${shard.name} p99`, shard.lag_p99_ms]]);
+  traces.lag.push(at, Object.fromEntries(lags));
+  $("slowest-panel").hidden = !feed.slowest.length;
+  sync($("slowest"), feed.slowest, {
+    key: (one) => `${one.label} ${one.skipped}`,
+    build: (one) =>
+      h("tr", {}, h("td", {}, one.label), h("td", { class: "number" }, `${one.waits_seconds.toFixed(1)} s`), h("td", { class: "number" }, count(one.skipped)), h("td", { class: "number" }, ageOf(one.heard_at, { old: 6 }))),
+  });
 }
 
 function factNode(fact) {
-  const value = fact.at ? ageOf(fact.at, { old: fact.old, dead: fact.dead }) : `${count(fact.value)}${fact.unit ? ` ${fact.unit}` : ""}`;
+  const value = fact.at ? ageOf(fact.at, { old: fact.old, dead: fact.dead }) : fact.value === undefined ? "not measured" : `${count(fact.value)}${fact.unit ? ` ${fact.unit}` : ""}`;
   return h("div", {}, h("dt", {}, fact.name), h("dd", {}, value));
-}
-
-function traceRate(rate) {
-  rates.push(rate ?? 0);
-  if (rates.length > TRACE_POINTS) rates.shift();
-  const top = Math.max(10, ...rates) * 1.4;
-  const first = TRACE_POINTS - rates.length;
-  const points = rates.map((value, index) => `${((first + index) / (TRACE_POINTS - 1)) * 100},${40 - (value / top) * 38}`);
-  const line = `M${points.join("L")}`;
-  const box = $("rate-trace");
-  if (!box.firstElementChild) {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("viewBox", "0 0 100 40");
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("aria-hidden", "true");
-    for (const name of ["area", "line"]) {
-      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-      path.setAttribute("class", name);
-      svg.append(path);
-    }
-    box.append(svg, h("p"));
-  }
-  const [area, stroke] = box.querySelectorAll("path");
-  stroke.setAttribute("d", line);
-  area.setAttribute("d", `${line}L100,40L${points[0].split(",")[0]},40Z`);
-  setText(box.querySelector("p"), `${count(Math.round(rate))} ticks a second, last two minutes`);
 }
 
 export function drawProcesses(processes) {
@@ -155,6 +155,14 @@ export function drawProcesses(processes) {
 
 export function drawGreeks(greeks) {
   setText($("greeks-count"), greeks.note);
+  sync($("greeks-facts"), greeks.facts, { key: (fact) => fact.name, build: factNode });
+  $("book-panel").hidden = !greeks.book.length;
+  replaceWhenChanged($("book-age"), greeks.book_at, () => ["positions read ", ageOf(greeks.book_at, { old: 180, dead: 900 }), " ago"]);
+  sync($("book"), greeks.book, {
+    key: (line) => line.account,
+    build: (line) =>
+      h("tr", {}, h("td", {}, line.account), number(count(line.delta_rupees)), number(count(line.vega)), number(count(line.legs)), number(line.unpriced ? `${count(line.unpriced)} unpriced` : "none")),
+  });
   if (!greeks.chains.length) return void $("chains").replaceChildren(emptyRow(6, "No chain is live. Enable an underlying in the admin, under Chain settings."));
   $("chains").querySelector(".empty")?.closest("tr").remove();
   sync($("chains"), greeks.chains, {
