@@ -2,6 +2,7 @@
 
 import cProfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -89,16 +90,15 @@ class FixedEngine(Engine):
         super().__init__(bus=SyncBus(url=url, shards=1))
         self._market, self._redis = market, Redis.from_url(url)
         self._rate = market.rate
-        self._out = kernel.Result.allocate(market.plan.options)
         self.solved = 0
         self.profile: cProfile.Profile | None = None
 
-    def layout(self, *, latest: Rows, now: datetime) -> Layout:
+    def layout(self, *, snapshots: Sequence[Rows], now: datetime) -> Layout:
         """Return the market's layout."""
         return self._market.plan
 
-    def beat(self) -> float:
-        """Publish fresh ticks, then return the processor time of one computation."""
+    def beat(self) -> tuple[float, float]:
+        """Publish fresh ticks, then return the seconds of one computation on the processor and on the wall."""
         now = datetime.now(UTC)
         batch = Batch(
             kind=BatchKind.SNAPSHOT,
@@ -110,9 +110,9 @@ class FixedEngine(Engine):
             rows=self._market.ticks(now=now),
         )
         self._redis.set(snapshot_key(0), batch.pack())
-        started = time.process_time()
+        started, began = time.process_time(), time.perf_counter()
         report = self.profile.runcall(self.recompute, now=now) if self.profile else self.recompute(now=now)
-        spent = time.process_time() - started
+        spent = time.process_time() - started, time.perf_counter() - began
         self.solved = report.solved
         if report.published != self._market.chains:
             raise RuntimeError(f"{report.published} of {self._market.chains} chains were published")

@@ -2,23 +2,28 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 
 from greeks import conventions, kernel, layout, queries, store, valuation
 from greeks.conventions import IST
-from greeks.layout import ChainSlot, Layout
-from greeks.valuation import Kept, Market, Terms
+from greeks.kernel import Floats
+from greeks.layout import ChainSlot, Layout, Places
+from greeks.market import Market, Seats
+from greeks.sheets import Sheets
+from greeks.valuation import Kept, Rates, Terms
 from kite.types import Mode
-from kite.wire import Rows
+from kite.wire import TICK, Rows
 from market_data import subscriptions
-from market_data.bus import NamedBlob, SyncBus, sync_bus
+from market_data.batches import newest
+from market_data.bus import SyncBus, sync_bus
 from market_data.errors import CapacityExceeded
 
 log = structlog.get_logger(__name__)
@@ -29,6 +34,8 @@ DRIFT: Final = 0.01
 BEATS: Final = 600
 KEPT_SECONDS: Final = 4 * 86_400
 WISHER: Final = "greeks"
+# Of a chain no beat has seen: forward ratio and its moment, sequence, moment of the newest tick.
+UNKNOWN: Final = (float("nan"), float("nan"), 0, float("-inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,53 +50,86 @@ class Report:
     p99_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A layout with all that lives as long as it does."""
+
+    plan: Layout
+    rates: Rates
+    seats: Seats
+    sheets: Sheets
+    out: kernel.Result
+    # Row numbers of what prices each chain from outside it.
+    helpers: Places
+
+
+@dataclass(slots=True)
+class Past:
+    """What earlier beats left of each chain: its last good forward, its sequence, and when its newest tick came."""
+
+    kept: Kept
+    sequence: npt.NDArray[np.int64]
+    ticked_at: Floats
+
+
 class Engine:
     """Remembers between beats what changes seldom: the layout, the last good forwards, what was published when."""
 
     def __init__(self, *, bus: SyncBus) -> None:
         self._bus = bus
-        self._layout: Layout | None = None
+        self._bench: Bench | None = None
+        self._past = _past_of({}, ())
         self._fingerprint: tuple[object, ...] = ()
         self._checked_at: datetime | None = None
         self._rate = float("nan")
-        self._kept: dict[store.ChainKey, Kept] = {}
-        self._published: dict[store.ChainKey, tuple[int, float]] = {}
         self._wished: frozenset[int] = frozenset()
         self._took: deque[float] = deque(maxlen=BEATS)
-        self._out = kernel.Result.allocate(0)
 
     def recompute(self, *, now: datetime) -> Report:
         """Value every live chain and publish those that ticked; raises FeedDown, NoRate."""
         started = time.perf_counter()
-        latest = self._bus.latest()
-        plan = self.layout(latest=latest, now=now)
-        market = valuation.gather(plan=plan, latest=latest, now=now)
-        prices = conventions.choose_prices(quotes=market.quotes)
-        terms = [self._terms(slot, market, now) for slot in plan.slots]
-        result, flags = valuation.solve(plan=plan, prices=prices, terms=terms, out=self._out)
-        rows = valuation.packed(plan=plan, market=market, prices=prices, result=result, flags=flags, now=now)
-        published = self._publish(plan, market, terms, rows, now)
-        solved = int(np.count_nonzero(np.isfinite(rows["iv"])))
+        snapshots = self._bus.snapshots()
+        bench = self._ready(snapshots, now)
+        plan, rates = bench.plan, bench.rates
+        market = bench.seats.gather(snapshots=snapshots, now=now)
+        prices = conventions.choose_prices(quotes=market.quotes, mids=market.mids)
+        terms = valuation.terms_of(plan=plan, rates=rates, market=market, kept=self._past.kept, now=now)
+        self._past.kept = valuation.remember(kept=self._past.kept, terms=terms, now=now)
+        result, flags = valuation.solve(plan=plan, rates=rates, prices=prices, terms=terms, out=bench.out)
+        bench.sheets.fill_rows(market=market, prices=prices, result=result, flags=flags, now=now)
+        published = self._publish(bench, market, terms, now)
+        solved = int(np.count_nonzero(np.isfinite(result.iv)))
         self._took.append(time.perf_counter() - started)
         late = float(np.percentile(self._took, 99))
         report = Report(len(plan.slots), plan.options, solved, published, self._took[-1], late)
         self._bus.put_health(name="greeks", report={**asdict(report), "as_of": now.isoformat()})
         return report
 
-    def layout(self, *, latest: Rows, now: datetime) -> Layout:
+    def layout(self, *, snapshots: Sequence[Rows], now: datetime) -> Layout:
         """Return the layout, built anew when a setting, the instruments, the day or a spot moved."""
-        if self._layout is not None and self._checked_at is not None and now - self._checked_at < REFRESH:
-            return self._layout
+        before = self._bench.plan if self._bench is not None else None
+        if before is not None and self._checked_at is not None and now - self._checked_at < REFRESH:
+            return before
         day = now.astimezone(IST).date()
         fingerprint = (day, *queries.fingerprint())
-        spots = dict(zip(latest["instrument_token"].tolist(), latest["last_price"].tolist(), strict=True))
-        if self._layout is None or fingerprint != self._fingerprint or _drifted(self._layout, spots):
+        spots = _spots(snapshots)
+        plan = before
+        if plan is None or fingerprint != self._fingerprint or _drifted(plan, spots):
             self._rate = queries.rate_on(day=day)
-            self._layout = layout.build(underlyings=queries.live_underlyings(day=day), spots=spots)
-            self._out = kernel.Result.allocate(self._layout.options)
+            plan = layout.build(underlyings=queries.live_underlyings(day=day), spots=spots)
         self._fingerprint, self._checked_at = fingerprint, now
-        self._wish(self._layout, now)
-        return self._layout
+        self._wish(plan, now)
+        return plan
+
+    def _ready(self, snapshots: Sequence[Rows], now: datetime) -> Bench:
+        plan = self.layout(snapshots=snapshots, now=now)
+        if self._bench is None or self._bench.plan is not plan:
+            before = self._bench.plan.slots if self._bench is not None else ()
+            self._past = _past_of(
+                dict(zip([slot.key for slot in before], _rows_of(self._past), strict=True)), plan.slots
+            )
+            self._bench = _bench(plan, self._rate)
+        return self._bench
 
     def _wish(self, plan: Layout, now: datetime) -> None:
         """Have the feed stream what the chains need; without room they live on what is streamed already."""
@@ -107,45 +147,23 @@ class Engine:
         subscriptions.unwish(instruments=[row for key, row in held.items() if key not in needed], wanted_by=WISHER)
         self._wished = frozenset(needed)
 
-    def _terms(self, slot: ChainSlot, market: Market, now: datetime) -> Terms:
-        terms = valuation.terms_of(slot=slot, market=market, rate=self._rate, kept=self._kept.get(slot.key), now=now)
-        good = valuation.good_parity(terms=terms, now=now)
-        if good is not None:
-            self._kept[slot.key] = good
-        return terms
-
-    def _publish(self, plan: Layout, market: Market, terms: Sequence[Terms], rows: store.Rows, now: datetime) -> int:
-        stamp = now.timestamp()
-        newest = _newest(plan, market)
-        due = [self._is_due(slot.key, at, stamp) for slot, at in zip(plan.slots, newest, strict=True)]
-        sequences = [
-            self._next(slot.key, stamp) if is_due else self._published.get(slot.key, (0, 0.0))[0]
-            for slot, is_due in zip(plan.slots, due, strict=True)
-        ]
-        heads = store.heads(
-            headers=[
-                valuation.header(slot=slot, terms=term, sequence=sequence, now=now)
-                for slot, term, sequence in zip(plan.slots, terms, sequences, strict=True)
-            ],
-            sizes=[(slot.rows.stop - slot.rows.start, len(slot.symbols)) for slot in plan.slots],
-        )
-        blobs: list[NamedBlob] = []
-        for place in np.flatnonzero(due):
-            slot, sequence = plan.slots[place], sequences[place]
-            blob = store.pack(head=heads[place], rows=rows[slot.rows], symbols=slot.symbols)
-            blobs.append(NamedBlob(slot.key.blob, blob, slot.key.topic, sequence))
-            self._published[slot.key] = (sequence, newest[place])
-        if blobs:
-            index = NamedBlob(store.INDEX, b"".join(heads), store.INDEX, int(stamp * 1000))
-            self._bus.put_blobs(blobs=[*blobs, index], seconds=KEPT_SECONDS)
-        return len(blobs)
-
-    def _is_due(self, key: store.ChainKey, newest: float, stamp: float) -> bool:
-        sequence, known = self._published.get(key, (0, -np.inf))
-        return newest > known or stamp - sequence / 1000 >= REPUBLISH_SECONDS
-
-    def _next(self, key: store.ChainKey, stamp: float) -> int:
-        return max(self._published.get(key, (0, 0.0))[0] + 1, int(stamp * 1000))
+    def _publish(self, bench: Bench, market: Market, terms: Terms, now: datetime) -> int:
+        stamp, past, sheets = now.timestamp(), self._past, bench.sheets
+        newest = _newest(bench, market)
+        due = (newest > past.ticked_at) | (stamp - past.sequence / 1000 >= REPUBLISH_SECONDS)
+        past.sequence[due] = np.maximum(past.sequence[due] + 1, int(stamp * 1000))
+        past.ticked_at[due] = newest[due]
+        sheets.fill_heads(terms=terms, sequences=past.sequence, now=now)
+        places = np.flatnonzero(due).tolist()
+        if places:
+            self._bus.put_woven(
+                keys=[*(bench.plan.slots[place].key.blob for place in places), store.INDEX],
+                sequences=[*past.sequence[due].tolist(), int(stamp * 1000)],
+                lanes=sheets.lanes,
+                places=[*places, len(due)],
+                seconds=KEPT_SECONDS,
+            )
+        return len(places)
 
 
 @cache
@@ -154,23 +172,44 @@ def engine() -> Engine:
     return Engine(bus=sync_bus())
 
 
-def _newest(plan: Layout, market: Market) -> list[float]:
+def _bench(plan: Layout, rate: float) -> Bench:
+    rates = valuation.rates_of(slots=plan.slots, rate=rate)
+    return Bench(
+        plan=plan,
+        rates=rates,
+        seats=Seats(plan),
+        sheets=Sheets(plan),
+        out=kernel.Result.allocate(plan.options),
+        helpers=np.stack([rates.same_expiry, rates.nearest, rates.index]),
+    )
+
+
+def _past_of(known: Mapping[store.ChainKey, tuple[float, ...]], slots: Sequence[ChainSlot]) -> Past:
+    """Return what is known of these chains, in their order."""
+    rows = np.array([known.get(slot.key, UNKNOWN) for slot in slots], np.float64).reshape(-1, len(UNKNOWN))
+    ratio, at, sequence, ticked_at = rows.T.copy()
+    return Past(Kept(ratio, at), sequence.astype(np.int64), ticked_at)
+
+
+def _rows_of(past: Past) -> list[tuple[float, ...]]:
+    columns = (past.kept.ratio, past.kept.at, past.sequence, past.ticked_at)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _newest(bench: Bench, market: Market) -> Floats:
     """When the last tick of each chain or of what prices it came."""
-    if not plan.slots:
-        return []
     received_at = np.where(np.isfinite(market.received_at), market.received_at, -np.inf)
-    of_options = np.maximum.reduceat(received_at, [slot.rows.start for slot in plan.slots])
-    if plan.slots[-1].rows.stop < len(received_at):
-        of_options[-1] = received_at[plan.slots[-1].rows].max()
-    return [
-        max(float(options), *(float(received_at[row]) for row in _helpers(slot)), -np.inf)
-        for slot, options in zip(plan.slots, of_options, strict=True)
-    ]
+    if not bench.plan.slots:
+        return received_at[:0]
+    options = received_at[: bench.plan.options]
+    of_options = np.maximum.reduceat(options, [slot.rows.start for slot in bench.plan.slots])
+    return np.asarray(np.maximum(of_options, received_at[bench.helpers].max(axis=0)))
 
 
-def _helpers(slot: ChainSlot) -> list[int]:
-    rows = [future.row for future in (slot.same_expiry, slot.nearest) if future]
-    return [*rows, slot.index] if slot.index is not None else rows
+def _spots(snapshots: Sequence[Rows]) -> dict[int, float]:
+    """Return the last price by token, of several the one received last."""
+    latest = newest(np.concatenate([np.zeros(0, TICK), *snapshots]))
+    return dict(zip(latest["instrument_token"].tolist(), latest["last_price"].tolist(), strict=True))
 
 
 def _drifted(plan: Layout, spots: dict[int, float]) -> bool:

@@ -107,47 +107,50 @@ class Quotes:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """A forward read off put-call parity; dispersion is the median distance from it, age that of the oldest quote."""
+    """Forwards read off put-call parity, one row a chain, NaN and 0 strikes where too few are quoted.
 
-    value: float
-    dispersion: float
-    strikes: int
-    age: float = 0.0
+    `dispersion` is the median distance from the value, `age` that of the oldest quote behind it.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Future:
-    """A traded future of the same underlying."""
-
-    price: float
-    years: float
-    age: float
+    value: Floats
+    dispersion: Floats
+    strikes: npt.NDArray[np.intp]
+    age: Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
-    """The forward of one underlying and expiry, with its source and the age of what it was read from."""
+class Futures:
+    """A traded future of each chain's underlying, NaN where there is none."""
 
-    value: float
-    source: ForwardSource
-    age: float
-    flags: int = 0
+    price: Floats
+    years: Floats
+    age: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Forwards:
+    """The forward of each chain, with its source and the age in seconds of what it was read from."""
+
+    value: Floats
+    source: npt.NDArray[np.uint8]
+    age: Floats
+    flags: Bits
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardInputs:
-    """What is known when a forward is chosen; `kept` is the last accepted parity forward divided by its spot."""
+    """What is known when forwards are chosen, one row a chain; `kept` is the last good parity forward over its spot."""
 
-    spot: float
-    spot_age: float
-    years: float
-    rate: float
-    dividend: float = 0.0
-    same_expiry: Future | None = None
-    nearest: Future | None = None
-    parity: Parity | None = None
-    kept: float | None = None
-    kept_age: float = 0.0
+    spot: Floats
+    spot_age: Floats
+    years: Floats
+    rate: Floats
+    dividend: Floats
+    same_expiry: Futures
+    nearest: Futures
+    parity: Parity
+    kept: Floats
+    kept_age: Floats
 
 
 def expiry_instant(*, expiry: date, exchange: str) -> datetime:
@@ -180,67 +183,86 @@ def near_expiry(*, now: datetime, expires_at: datetime) -> bool:
     return 0 < (expires_at - now).total_seconds() <= NEAR_EXPIRY_SECONDS
 
 
-def parity_forward(  # noqa: PLR0913 (columns of one chain)
+def parity_forwards(  # noqa: PLR0913 (columns of many chains)
     *,
     strike: Floats,
     call: Floats,
     put: Floats,
     age: Floats,
-    spot: float,
-    years: float,
-    rate: float,
+    spot: Floats,
+    years: Floats,
+    rate: Floats,
     rules: Rules = DEFAULT_RULES,
-) -> Parity | None:
-    """Return the median of K + exp(rT)(C - P) over the quoted strikes nearest the spot, None when too few are quoted.
+) -> Parity:
+    """Return the median of K + exp(rT)(C - P) over the quoted strikes nearest each chain's spot.
 
-    `call` and `put` are narrow mids aligned with `strike`, NaN elsewhere, `age` that of the older of the two. Without a
-    spot the strikes with the closest call and put stand in for it.
+    `call` and `put` are narrow mids aligned with `strike`, (chains, strikes), NaN elsewhere, `age` that of the older of
+    the two. Without a spot the strikes with the closest call and put stand in for it.
     """
-    usable = np.flatnonzero(np.isfinite(call) & np.isfinite(put))
-    if len(usable) < rules.parity_least:
-        return None
-    distance = np.abs(strike - spot) if np.isfinite(spot) else np.abs(call - put)
-    nearest = usable[np.argsort(distance[usable], kind="stable")][: rules.parity_strikes]
-    implied = strike[nearest] + np.exp(rate * years) * (call[nearest] - put[nearest])
-    middle = _median(implied)
+    apart = call - put
+    distance = np.where(np.isfinite(spot)[:, None], np.abs(strike - spot[:, None]), np.abs(apart))
+    distance[~np.isfinite(apart)] = np.inf
+    nearest, usable = _least(distance, rules.parity_strikes)
+    implied = np.take_along_axis(strike, nearest, 1) + np.exp(rate * years)[:, None] * np.take_along_axis(
+        apart, nearest, 1
+    )
+    implied[~usable] = np.nan
+    quoted = np.count_nonzero(usable, axis=1)
+    middle = _medians(implied, quoted)
+    enough = quoted >= rules.parity_least
+    oldest = np.where(usable, np.take_along_axis(age, nearest, 1), -np.inf).max(axis=1)
     return Parity(
-        value=middle,
-        dispersion=_median(np.abs(implied - middle)),
-        strikes=len(nearest),
-        age=float(np.max(age[nearest])),
+        value=np.where(enough, middle, np.nan),
+        dispersion=np.where(enough, _medians(np.abs(implied - middle[:, None]), quoted), np.nan),
+        strikes=np.where(enough, quoted, 0),
+        age=np.where(enough, oldest, np.nan),
     )
 
 
-def choose_forward(*, inputs: ForwardInputs, rules: Rules = DEFAULT_RULES) -> Forward:
-    """Return the best forward there is: future of the expiry, parity, kept parity, another future's carry, spot."""
-    spot, years = inputs.spot, inputs.years
-    has_spot = bool(np.isfinite(spot) and spot > 0.0)
-    old_spot = int(Flag.STALE_FORWARD) if inputs.spot_age > rules.forward_seconds else 0
-    if inputs.same_expiry is not None and _live(inputs.same_expiry, rules):
-        return Forward(inputs.same_expiry.price, ForwardSource.FUTURE, inputs.same_expiry.age)
-    if inputs.parity is not None and agrees(parity=inputs.parity, rules=rules):
-        return Forward(inputs.parity.value, ForwardSource.PARITY, inputs.parity.age)
-    if has_spot and inputs.kept is not None and inputs.kept_age <= rules.kept_seconds:
-        return Forward(inputs.kept * spot, ForwardSource.KEPT_PARITY, inputs.kept_age, Flag.STALE_FORWARD)
-    if has_spot and inputs.nearest is not None and _live(inputs.nearest, rules):
-        carry = np.log(inputs.nearest.price / spot) / inputs.nearest.years
-        age = max(inputs.spot_age, inputs.nearest.age)
-        return Forward(float(spot * np.exp(carry * years)), ForwardSource.CARRY, age, old_spot)
-    if has_spot:
-        value = float(spot * np.exp((inputs.rate - inputs.dividend) * years))
-        return Forward(value, ForwardSource.SPOT, inputs.spot_age, old_spot)
-    return Forward(float("nan"), ForwardSource.NONE, float("nan"), Flag.NO_FORWARD)
+def choose_forwards(*, inputs: ForwardInputs, rules: Rules = DEFAULT_RULES) -> Forwards:
+    """Return the best forwards there are: future of the expiry, parity, kept parity, another future's carry, spot."""
+    spot, future, nearest, parity = inputs.spot, inputs.same_expiry, inputs.nearest, inputs.parity
+    has_spot = np.isfinite(spot) & (spot > 0.0)
+    with np.errstate(all="ignore"):
+        carry = np.log(nearest.price / spot) / nearest.years
+        carried, grown = (spot * np.exp(growth * inputs.years) for growth in (carry, inputs.rate - inputs.dividend))
+    choices = (
+        (ForwardSource.FUTURE, _live(future, rules), future.price, future.age),
+        (ForwardSource.PARITY, agrees(parity=parity, rules=rules), parity.value, parity.age),
+        (
+            ForwardSource.KEPT_PARITY,
+            has_spot & np.isfinite(inputs.kept) & (inputs.kept_age <= rules.kept_seconds),
+            inputs.kept * spot,
+            inputs.kept_age,
+        ),
+        (ForwardSource.CARRY, has_spot & _live(nearest, rules), carried, np.maximum(inputs.spot_age, nearest.age)),
+        (ForwardSource.SPOT, has_spot, grown, inputs.spot_age),
+    )
+    when = [usable for _, usable, _, _ in choices]
+    source = np.select(when, [np.uint8(each) for each, *_ in choices], np.uint8(ForwardSource.NONE))
+    made_of_spot = (source == ForwardSource.CARRY) | (source == ForwardSource.SPOT)
+    stale = (source == ForwardSource.KEPT_PARITY) | (made_of_spot & (inputs.spot_age > rules.forward_seconds))
+    flags = np.select([stale, source == ForwardSource.NONE], [Flag.STALE_FORWARD, Flag.NO_FORWARD], 0)
+    return Forwards(
+        value=np.select(when, [value for _, _, value, _ in choices], np.nan),
+        source=source,
+        age=np.select(when, [age for *_, age in choices], np.nan),
+        flags=flags.astype(np.uint16),
+    )
 
 
-def agrees(*, parity: Parity, rules: Rules = DEFAULT_RULES) -> bool:
-    """Tell whether the strikes behind a parity forward agree closely enough to trust it."""
-    return parity.dispersion <= rules.parity_disagreement * parity.value
+def agrees(*, parity: Parity, rules: Rules = DEFAULT_RULES) -> npt.NDArray[np.bool_]:
+    """Tell where the strikes behind a parity forward agree closely enough to trust it."""
+    return np.asarray(parity.dispersion <= rules.parity_disagreement * parity.value)
 
 
-def choose_prices(*, quotes: Quotes, rules: Rules = DEFAULT_RULES) -> Prices:
-    """Return the mid of a live, narrow market; else a recent trade inside it; else the last trade, marked stale."""
+def choose_prices(*, quotes: Quotes, mids: Floats | None = None, rules: Rules = DEFAULT_RULES) -> Prices:
+    """Return the mid of a live, narrow market; else a recent trade inside it; else the last trade, marked stale.
+
+    `mids` are the narrow mids of the quotes where they are known already.
+    """
     last = quotes.last
-    mid = narrow_mids(quotes=quotes, rules=rules)
+    mid = narrow_mids(quotes=quotes, rules=rules) if mids is None else mids
     narrow = np.isfinite(mid)
     with np.errstate(invalid="ignore"):
         live = (quotes.bid > 0.0) & (quotes.ask >= quotes.bid) & (quotes.quote_age <= rules.quote_seconds)
@@ -270,12 +292,23 @@ def narrow_mids(*, quotes: Quotes, rules: Rules = DEFAULT_RULES) -> Floats:
     return np.where(live & close, mid, np.nan)
 
 
-def _median(few: Floats) -> float:
-    """Half a dozen numbers: numpy's own median spends most of its time on what they might be."""
-    ordered = sorted(map(float, few))
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else 0.5 * (ordered[half - 1] + ordered[half])
+def _least(distance: Floats, count: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Return the places of each row's least values, of equals the first, and which of them are finite."""
+    count, rows = min(count, distance.shape[1]), np.arange(len(distance))
+    places = np.empty((len(distance), count), np.intp)
+    finite = np.empty(places.shape, np.bool_)
+    for number in range(count):
+        found = places[:, number] = distance.argmin(axis=1)
+        finite[:, number] = np.isfinite(distance[rows, found])
+        distance[rows, found] = np.inf
+    return places, finite
 
 
-def _live(future: Future, rules: Rules) -> bool:
-    return future.price > 0.0 and future.age <= rules.forward_seconds
+def _medians(values: Floats, known: npt.NDArray[np.intp]) -> Floats:
+    """Return each row's median over its `known` numbers; the rest are NaN, which sort last."""
+    ordered, rows = np.sort(values, axis=1), np.arange(len(values))
+    return np.asarray(0.5 * (ordered[rows, (known - 1) // 2] + ordered[rows, known // 2]))
+
+
+def _live(future: Futures, rules: Rules) -> npt.NDArray[np.bool_]:
+    return np.asarray((future.price > 0.0) & (future.age <= rules.forward_seconds))

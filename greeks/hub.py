@@ -123,7 +123,7 @@ class ChainHub:
             await reader
 
     async def _read(self, board: Board) -> None:
-        async for _ in self._bus.notices(board.key.topic):
+        async for _ in self._bus.notices(board.key.blob):
             try:
                 blob = await self._bus.get_blob(board.key.blob)
                 if blob is not None:

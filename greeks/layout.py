@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,20 +19,13 @@ from market_data.models import Instrument
 Tokens: TypeAlias = npt.NDArray[np.uint32]
 Places: TypeAlias = npt.NDArray[np.intp]
 
-SIGNS: Mapping[str, float] = {"CE": 1.0, "PE": -1.0}
-
-
-@dataclass(frozen=True, slots=True)
-class FutureSlot:
-    """A future of a chain's underlying: its row, and when it expires."""
-
-    row: int
-    expires_at: datetime
+SIGNS: Final[Mapping[str, float]] = {"CE": 1.0, "PE": -1.0}
+NOBODY: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class ChainSlot:
-    """One chain's rows, the rows it is priced with, and its strikes that have both a call and a put."""
+    """One chain: its rows, and the rows it is priced with, NOBODY where it has none."""
 
     key: ChainKey
     exchange: str
@@ -43,20 +36,27 @@ class ChainSlot:
     rows: slice
     symbols: bytes
     layout: int
-    index: int | None
-    same_expiry: FutureSlot | None
-    nearest: FutureSlot | None
-    pair_strike: Floats
-    pair_call: Places
-    pair_put: Places
+    index: int
+    same_expiry: int
+    nearest: int
+    nearest_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Strikes with both a call and a put, (chains, most of any): NaN and NOBODY fill the shorter ones up."""
+
+    strike: Floats
+    call: Places
+    put: Places
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """All live chains side by side, and behind their `options` rows those of the indices and futures they need.
 
-    `partner` is the row of the same strike's other side, -1 without one; `instruments` all rows;
-    `centres` the spots, by token, that the strikes were chosen around, NaN where none was known.
+    `partner` is the row of the same strike's other side, NOBODY without one; `instruments` all rows; `tick` has one row
+    more, for NOBODY. `centres` are the spots, by token, that the strikes were chosen around, NaN where none was known.
     """
 
     slots: tuple[ChainSlot, ...]
@@ -66,8 +66,14 @@ class Layout:
     sign: Floats
     tick: Floats
     partner: Places
+    pairs: Pairs
     instruments: tuple[Instrument, ...]
     centres: Mapping[int, float]
+
+    @property
+    def lengths(self) -> Places:
+        """How many rows each chain has."""
+        return np.array([slot.rows.stop - slot.rows.start for slot in self.slots], np.intp)
 
 
 def build(*, underlyings: Sequence[Underlying], spots: Mapping[int, float]) -> Layout:
@@ -77,19 +83,17 @@ def build(*, underlyings: Sequence[Underlying], spots: Mapping[int, float]) -> L
     helpers = {row.pk: row for item in underlyings for row in _helpers(item)}
     everything = [*options, *helpers.values()]
     row_of = {row.pk: number for number, row in enumerate(everything)}
-    slots = tuple(
-        _slot(item, list(chain), row_of)
-        for item, rows in chosen
-        for _, chain in groupby(rows, key=lambda row: row.expiry)
-    )
+    chains = [(item, list(rows)) for item, live in chosen for _, rows in groupby(live, key=lambda row: row.expiry)]
+    pairs = _pairs([rows for _, rows in chains], row_of)
     return Layout(
-        slots=slots,
+        slots=tuple(_slot(item, rows, row_of) for item, rows in chains),
         options=len(options),
         token=np.array([row.instrument_token for row in everything], np.uint32),
         strike=np.array([float(row.strike) for row in options]),
         sign=np.array([SIGNS[row.instrument_type] for row in options]),
-        tick=np.array([float(row.tick_size) for row in everything]),
-        partner=_partners(slots, len(options)),
+        tick=np.array([*(float(row.tick_size) for row in everything), np.nan]),
+        partner=_partners(pairs, len(options)),
+        pairs=pairs,
         instruments=tuple(everything),
         centres={
             item.index.instrument_token: spots.get(item.index.instrument_token, float("nan"))
@@ -118,11 +122,27 @@ def _live_options(item: Underlying, spots: Mapping[int, float]) -> list[Instrume
     return kept
 
 
-def _partners(slots: Sequence[ChainSlot], options: int) -> Places:
-    partner = np.full(options, -1, np.intp)
-    for slot in slots:
-        partner[slot.pair_call] = slot.pair_put
-        partner[slot.pair_put] = slot.pair_call
+def _pairs(chains: Sequence[Sequence[Instrument]], row_of: Mapping[int, int]) -> Pairs:
+    paired = [_paired(rows, row_of) for rows in chains]
+    shape = (len(paired), max((len(rows) for rows in paired), default=0) or 1)
+    found = Pairs(np.full(shape, np.nan), np.full(shape, NOBODY, np.intp), np.full(shape, NOBODY, np.intp))
+    for number, rows in enumerate(paired):
+        for column, values in zip((found.strike, found.call, found.put), zip(*rows, strict=True), strict=False):
+            column[number, : len(rows)] = values
+    return found
+
+
+def _paired(rows: Sequence[Instrument], row_of: Mapping[int, int]) -> list[tuple[float, int, int]]:
+    """Return the strikes that have both sides, each with the rows of its call and its put."""
+    calls = {float(row.strike): row_of[row.pk] for row in rows if row.instrument_type == "CE"}
+    puts = {float(row.strike): row_of[row.pk] for row in rows if row.instrument_type == "PE"}
+    return [(strike, calls[strike], puts[strike]) for strike in sorted(calls.keys() & puts.keys())]
+
+
+def _partners(pairs: Pairs, options: int) -> Places:
+    partner = np.full(options, NOBODY, np.intp)
+    there = pairs.call != NOBODY
+    partner[pairs.call[there]], partner[pairs.put[there]] = pairs.put[there], pairs.call[there]
     return partner
 
 
@@ -131,15 +151,10 @@ def _slot(item: Underlying, rows: Sequence[Instrument], row_of: Mapping[int, int
     if first.expiry is None:
         raise ValueError(f"an option without an expiry: {first}")
     start = row_of[first.pk]
-    calls = {float(row.strike): row_of[row.pk] for row in rows if row.instrument_type == "CE"}
-    puts = {float(row.strike): row_of[row.pk] for row in rows if row.instrument_type == "PE"}
-    pairs = sorted(calls.keys() & puts.keys())
-    futures = [
-        FutureSlot(row_of[row.pk], expiry_instant(expiry=row.expiry, exchange=row.exchange))
-        for row in item.futures
-        if row.expiry
-    ]
+    futures = [row for row in item.futures if row.expiry]
     expires_at = expiry_instant(expiry=first.expiry, exchange=first.exchange)
+    ends = [expiry_instant(expiry=row.expiry, exchange=row.exchange) for row in futures if row.expiry]
+    same = [row for row, end in zip(futures, ends, strict=True) if end == expires_at]
     return ChainSlot(
         key=ChainKey(setting.underlying, first.expiry),
         exchange=first.exchange,
@@ -150,10 +165,8 @@ def _slot(item: Underlying, rows: Sequence[Instrument], row_of: Mapping[int, int
         rows=slice(start, start + len(rows)),
         symbols=SYMBOL_SEPARATOR.join(row.tradingsymbol for row in rows).encode(),
         layout=zlib.crc32(np.array([row.instrument_token for row in rows], np.uint32).tobytes()),
-        index=row_of[item.index.pk] if item.index else None,
-        same_expiry=next((future for future in futures if future.expires_at == expires_at), None),
-        nearest=next(iter(futures), None),
-        pair_strike=np.array(pairs),
-        pair_call=np.array([calls[strike] for strike in pairs], np.intp),
-        pair_put=np.array([puts[strike] for strike in pairs], np.intp),
+        index=row_of[item.index.pk] if item.index else NOBODY,
+        same_expiry=row_of[same[0].pk] if same else NOBODY,
+        nearest=row_of[futures[0].pk] if futures else NOBODY,
+        nearest_expires_at=ends[0] if ends else None,
     )

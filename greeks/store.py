@@ -1,6 +1,5 @@
 """A computed chain as one packed blob: fixed header, rows, trading symbols. The latest one stands on the bus."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
@@ -90,10 +89,6 @@ class ChainKey:
     def blob(self) -> str:
         return f"chain:{self}"
 
-    @property
-    def topic(self) -> str:
-        return f"chains:{self}"
-
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -143,27 +138,6 @@ def parse_key(text: str) -> ChainKey:
         return ChainKey(underlying.upper(), date.fromisoformat(expiry))
     except ValueError as error:
         raise InvalidChain(f"a chain is named like NIFTY:2026-11-26, was {text[:60]!r}", field="chain") from error
-
-
-def head(*, header: Mapping[str, object], rows: Rows, symbols: bytes) -> bytes:
-    """Return a chain's header as bytes; a run of them is the index of the live chains."""
-    return heads(headers=[header], sizes=[(len(rows), len(symbols))])[0]
-
-
-def heads(*, headers: Sequence[Mapping[str, object]], sizes: Sequence[tuple[int, int]]) -> list[bytes]:
-    """Return the headers of chains of these numbers of rows and bytes of symbols; all headers name the same fields."""
-    table = np.zeros(len(headers), HEADER)
-    table["magic"], table["version"] = MAGIC, VERSION
-    table["rows"], table["symbol_bytes"] = np.array(sizes, np.uint32).reshape(-1, 2).T
-    for name in headers[0] if headers else ():
-        table[name] = [header[name] for header in headers]
-    whole, width = table.tobytes(), HEADER.itemsize
-    return [whole[start : start + width] for start in range(0, len(whole), width)]
-
-
-def pack(*, head: bytes, rows: Rows, symbols: bytes) -> bytes:
-    """Return the blob of one chain; `symbols` are the rows' trading symbols, separated by newlines."""
-    return b"".join((head, rows.tobytes() if not rows.flags.c_contiguous else rows.data, symbols))
 
 
 def unpack_index(blob: bytes) -> list[Chain]:

@@ -1,18 +1,18 @@
-"""From ticks to valued rows: the columns of all chains, what each is valued with, one kernel call. No I/O."""
+"""What every chain is valued with, and its options' sensitivities in one kernel call. No I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from greeks import conventions, kernel, store
-from greeks.conventions import IST, NSE_RATE, Forward, ForwardInputs, Future, Parity, Prices, Profile, Quotes
+from greeks import conventions, kernel
+from greeks.conventions import IST, NSE_RATE, ForwardInputs, Forwards, Futures, Parity, Prices, Profile
 from greeks.kernel import Bits, Flag, Floats
-from greeks.layout import ChainSlot, FutureSlot, Layout
-from kite.wire import KIND_FULL, Rows
+from greeks.layout import ChainSlot, Layout, Places
+from greeks.market import Market
 from market_data.trading_days import read_calendar
 
 NAN: Final = float("nan")
@@ -21,70 +21,48 @@ EXPLAINED: Final = Flag.NO_PRICE | Flag.NO_FORWARD
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
-    """The latest ticks as columns beside the layout's rows, NaN or 0 where none came; `mids` only of narrow markets."""
+class Kept:
+    """The last good parity forward of each chain, divided by its spot, and when it was found; NaN before the first."""
 
-    quotes: Quotes
-    mids: Floats
-    received_at: Floats
-    close: Floats
-    oi: Floats
-    volume: Floats
+    ratio: Floats
+    at: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one chain is valued with."""
+    """What each chain is valued with, one row a chain."""
 
-    forward: Forward
-    spot: float
-    spot_age: float
-    years: float
-    rate: float
-    parity: Parity | None
-    flags: int
+    forward: Forwards
+    spot: Floats
+    spot_age: Floats
+    years: Floats
+    rate: Floats
+    parity: Parity
+    flags: Bits
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """The last good parity forward of a chain, divided by its spot."""
+class Rates:
+    """What the chains of a layout have of the settings, one row a chain, and the rows they are priced with."""
 
-    ratio: float
-    at: float
+    rate: Floats
+    dividend: Floats
+    on_spot: npt.NDArray[np.bool_]
+    index: Places
+    same_expiry: Places
+    nearest: Places
 
 
-def gather(*, plan: Layout, latest: Rows, now: datetime) -> Market:
-    """Return the ticks of the layout's rows as columns; `latest` holds one row per token, by token."""
-    tokens = np.ascontiguousarray(latest["instrument_token"])
-    place = np.searchsorted(tokens, plan.token)
-    known = place < len(tokens)
-    known[known] = tokens[place[known]] == plan.token[known]
-    place = place[known]
-
-    def column(values: npt.NDArray[Any], missing: float) -> Floats:
-        filled = np.full(len(plan.token), missing)
-        filled[known] = values[place]
-        return filled
-
-    stamp = now.timestamp()
-    full = column(latest["kind"] == KIND_FULL, 0.0) > 0.0
-    received_at = column(latest["received_at"], NAN)
-    traded_at = column(latest["last_trade_at"], 0.0)
-    quotes = Quotes(
-        bid=np.where(full, column(latest["bid_price"][:, 0], NAN), NAN),
-        ask=np.where(full, column(latest["ask_price"][:, 0], NAN), NAN),
-        last=column(latest["last_price"], NAN),
-        quote_age=np.maximum(stamp - received_at, 0.0),
-        trade_age=np.where(traded_at > 0.0, np.maximum(stamp - traded_at, 0.0), NAN),
-        tick=plan.tick,
-    )
-    return Market(
-        quotes=quotes,
-        mids=conventions.narrow_mids(quotes=quotes),
-        received_at=received_at,
-        close=column(latest["close"], NAN),
-        oi=column(latest["oi"], 0.0),
-        volume=column(latest["volume"], 0.0),
+def rates_of(*, slots: Sequence[ChainSlot], rate: float) -> Rates:
+    """Return the chains' columns; `rate` is the configured one, which the exchange's profile does not follow."""
+    compat = np.array([slot.profile is Profile.NSE_COMPAT for slot in slots], np.bool_)
+    return Rates(
+        rate=np.where(compat, NSE_RATE, rate),
+        dividend=np.where(compat, 0.0, np.array([slot.dividend for slot in slots], np.float64)),
+        on_spot=np.array([slot.profile.on_spot for slot in slots], np.bool_),
+        index=np.array([slot.index for slot in slots], np.intp),
+        same_expiry=np.array([slot.same_expiry for slot in slots], np.intp),
+        nearest=np.array([slot.nearest for slot in slots], np.intp),
     )
 
 
@@ -101,142 +79,98 @@ def years_of(*, profile: Profile, exchange: str, expires_at: datetime, now: date
     return conventions.trading_years(now=now, expires_at=expires_at, sessions=sessions)
 
 
-def terms_of(*, slot: ChainSlot, market: Market, rate: float, kept: Kept | None, now: datetime) -> Terms:
-    """Return what the chain is valued with; `rate` is the configured one."""
-    compat = slot.profile is Profile.NSE_COMPAT
-    rate = NSE_RATE if compat else rate
-    years = years_of(profile=slot.profile, exchange=slot.exchange, expires_at=slot.expires_at, now=now)
-    near = int(Flag.NEAR_EXPIRY) if conventions.near_expiry(now=now, expires_at=slot.expires_at) else 0
-    inputs = _spot_inputs(slot, market, years, rate)
-    if not slot.profile.on_spot:
-        inputs = _forward_inputs(inputs, slot, market, kept, now)
-    forward = conventions.choose_forward(inputs=inputs)
-    return Terms(forward, inputs.spot, inputs.spot_age, years, rate, inputs.parity, forward.flags | near)
+def terms_of(*, plan: Layout, rates: Rates, market: Market, kept: Kept, now: datetime) -> Terms:
+    """Return what each chain is valued with at this moment."""
+    quotes, stamp = market.quotes, now.timestamp()
+    years = _by_clock(plan.slots, now)
+    spot, spot_age = quotes.last[rates.index], quotes.quote_age[rates.index]
+    inputs = ForwardInputs(
+        spot=spot,
+        spot_age=spot_age,
+        years=years,
+        rate=rates.rate,
+        dividend=rates.dividend,
+        same_expiry=_futures(rates.same_expiry, [slot.expires_at for slot in plan.slots], rates, market, now),
+        nearest=_futures(rates.nearest, [slot.nearest_expires_at for slot in plan.slots], rates, market, now),
+        parity=_parity(plan, rates, market, years),
+        kept=np.where(rates.on_spot, NAN, kept.ratio),
+        kept_age=stamp - kept.at,
+    )
+    forward = conventions.choose_forwards(inputs=inputs)
+    return Terms(
+        forward, spot, spot_age, years, rates.rate, inputs.parity, forward.flags | _near_expiry(plan.slots, now)
+    )
 
 
-def good_parity(*, terms: Terms, now: datetime) -> Kept | None:
-    """Return the parity forward worth remembering, if this beat found one."""
-    if terms.parity is None or not terms.spot > 0.0 or not conventions.agrees(parity=terms.parity):
-        return None
-    return Kept(terms.parity.value / terms.spot, now.timestamp())
+def remember(*, kept: Kept, terms: Terms, now: datetime) -> Kept:
+    """Return the parity forwards worth remembering after this beat."""
+    good = (terms.spot > 0.0) & conventions.agrees(parity=terms.parity)
+    with np.errstate(all="ignore"):
+        ratio = terms.parity.value / terms.spot
+    return Kept(np.where(good, ratio, kept.ratio), np.where(good, now.timestamp(), kept.at))
 
 
 def solve(
-    *, plan: Layout, prices: Prices, terms: Sequence[Terms], out: kernel.Result | None = None
+    *, plan: Layout, rates: Rates, prices: Prices, terms: Terms, out: kernel.Result | None = None
 ) -> tuple[kernel.Result, Bits]:
     """Return the sensitivities of every option in one kernel call, and all flags with those of prices and forwards."""
-    options = slice(plan.options)
-    forward = _spread(plan, [term.forward.value for term in terms])
-    t = _spread(plan, [term.years for term in terms])
-    r = _spread(plan, [term.rate for term in terms])
+    options, lengths = slice(plan.options), plan.lengths
+    forward, t, r = (np.repeat(column, lengths) for column in (terms.forward.value, terms.years, terms.rate))
     result = kernel.solve(
         prices.value[options], forward, plan.strike, t, r, plan.sign, tick=plan.tick[options], out=out
     )
     _copy_through_parity(plan, result, forward, t, r)
-    on_spot = _spread(plan, [float(slot.profile.on_spot) for slot in plan.slots]) > 0.0
-    if on_spot.any():
-        spot = np.where(on_spot, _spread(plan, [term.spot for term in terms]), forward)
+    if rates.on_spot.any():
+        spot = np.repeat(np.where(rates.on_spot, terms.spot, terms.forward.value), lengths)
         result = kernel.to_spot(result=result, forward=forward, spot=spot, t=t)
-    flags = result.flags | prices.flags[options] | _spread(plan, [term.flags for term in terms]).astype(np.uint16)
+    flags = result.flags | prices.flags[options] | np.repeat(terms.flags, lengths)
     explained = (flags & EXPLAINED) != 0
     flags[explained] &= np.uint16(0xFFFF ^ Flag.BAD_INPUT)
     return result, flags
 
 
-def packed(
-    *, plan: Layout, market: Market, prices: Prices, result: kernel.Result, flags: Bits, now: datetime
-) -> store.Rows:
-    """Return the rows as they are stored."""
-    options = slice(plan.options)
-    rows = np.zeros(plan.options, store.ROW)
-    rows["instrument_token"], rows["strike"], rows["sign"] = plan.token[options], plan.strike, plan.sign
-    rows["flags"], rows["price_source"], rows["price"] = flags, prices.source[options], prices.value[options]
-    rows["price_at"] = now.timestamp() - prices.age[options]
-    for name in ("bid", "ask", "last"):
-        rows[name] = getattr(market.quotes, name)[options]
-    for name in ("close", "oi", "volume"):
-        rows[name] = getattr(market, name)[options]
-    for name in kernel.COLUMNS:
-        rows[name] = getattr(result, name)
-    return rows
-
-
-def header(*, slot: ChainSlot, terms: Terms, sequence: int, now: datetime) -> dict[str, object]:
-    """Return the header of a chain's blob."""
-    stamp = now.timestamp()
-    return {
-        "profile": slot.profile.code,
-        "forward_source": terms.forward.source,
-        "forward_flags": terms.flags,
-        "underlying": slot.key.underlying.encode(),
-        "exchange": slot.exchange.encode(),
-        "expiry_ordinal": slot.key.expiry.toordinal(),
-        "lot_size": slot.lot_size,
-        "parity_strikes": terms.parity.strikes if terms.parity else 0,
-        "layout": slot.layout,
-        "sequence": sequence,
-        "as_of": stamp,
-        "expires_at": slot.expires_at.timestamp(),
-        "years": terms.years,
-        "rate": terms.rate,
-        "dividend": slot.dividend,
-        "spot": terms.spot,
-        "spot_at": stamp - terms.spot_age,
-        "forward": terms.forward.value,
-        "forward_at": stamp - terms.forward.age,
-        "parity_dispersion": terms.parity.dispersion if terms.parity else NAN,
+def _by_clock(slots: Sequence[ChainSlot], now: datetime) -> Floats:
+    """Return each chain's years; chains of one profile, exchange and expiry share them."""
+    clocks = [(slot.profile, slot.exchange, slot.expires_at) for slot in slots]
+    years = {
+        clock: years_of(profile=clock[0], exchange=clock[1], expires_at=clock[2], now=now) for clock in set(clocks)
     }
+    return np.array([years[clock] for clock in clocks], np.float64)
 
 
-def _spread(plan: Layout, values: Sequence[float]) -> Floats:
-    lengths = [slot.rows.stop - slot.rows.start for slot in plan.slots]
-    return np.repeat(np.array(values, np.float64), lengths)
+def _near_expiry(slots: Sequence[ChainSlot], now: datetime) -> Bits:
+    near = {end: conventions.near_expiry(now=now, expires_at=end) for end in {slot.expires_at for slot in slots}}
+    return np.array([near[slot.expires_at] for slot in slots], np.uint16) * np.uint16(Flag.NEAR_EXPIRY)
 
 
-def _spot_inputs(slot: ChainSlot, market: Market, years: float, rate: float) -> ForwardInputs:
-    compat = slot.profile is Profile.NSE_COMPAT
-    known = slot.index is not None
-    return ForwardInputs(
-        spot=float(market.quotes.last[slot.index]) if known else NAN,
-        spot_age=float(market.quotes.quote_age[slot.index]) if known else NAN,
-        years=years,
-        rate=rate,
-        dividend=0.0 if compat else slot.dividend,
-    )
-
-
-def _forward_inputs(
-    inputs: ForwardInputs, slot: ChainSlot, market: Market, kept: Kept | None, now: datetime
-) -> ForwardInputs:
+def _parity(plan: Layout, rates: Rates, market: Market, years: Floats) -> Parity:
+    """Read parity where the profile wants a forward; chains on spot have none."""
+    call, put = market.mids[plan.pairs.call], market.mids[plan.pairs.put]
+    call[rates.on_spot] = NAN
     ages = market.quotes.quote_age
-    return replace(
-        inputs,
-        same_expiry=_future(slot.same_expiry, market, now),
-        nearest=_future(slot.nearest, market, now),
-        parity=conventions.parity_forward(
-            strike=slot.pair_strike,
-            call=market.mids[slot.pair_call],
-            put=market.mids[slot.pair_put],
-            age=np.maximum(ages[slot.pair_call], ages[slot.pair_put]),
-            spot=inputs.spot,
-            years=inputs.years,
-            rate=inputs.rate,
-        ),
-        kept=kept.ratio if kept else None,
-        kept_age=now.timestamp() - kept.at if kept else 0.0,
+    return conventions.parity_forwards(
+        strike=plan.pairs.strike,
+        call=call,
+        put=put,
+        age=np.maximum(ages[plan.pairs.call], ages[plan.pairs.put]),
+        spot=market.quotes.last[rates.index],
+        years=years,
+        rate=rates.rate,
     )
 
 
-def _future(slot: FutureSlot | None, market: Market, now: datetime) -> Future | None:
+def _futures(rows: Places, ends: Sequence[datetime | None], rates: Rates, market: Market, now: datetime) -> Futures:
     """A narrow market's mid is as old as its quote, anything else as old as the last trade."""
-    years = conventions.calendar_years(now=now, expires_at=slot.expires_at) if slot else 0.0
-    if slot is None or years <= 0.0:
-        return None
-    mid = float(market.mids[slot.row])
-    if np.isfinite(mid):
-        return Future(mid, years, float(market.quotes.quote_age[slot.row]))
-    last, age = float(market.quotes.last[slot.row]), float(market.quotes.trade_age[slot.row])
-    return Future(last, years, age) if last > 0.0 else None
+    years_to = {end: conventions.calendar_years(now=now, expires_at=end) for end in set(ends) if end is not None}
+    years = np.array([0.0 if end is None else years_to[end] for end in ends], np.float64)
+    mid, quotes = market.mids[rows], market.quotes
+    narrow = np.isfinite(mid)
+    alive = (years > 0.0) & ~rates.on_spot
+    return Futures(
+        price=np.where(alive, np.where(narrow, mid, quotes.last[rows]), NAN),
+        years=years,
+        age=np.where(narrow, quotes.quote_age[rows], quotes.trade_age[rows]),
+    )
 
 
 def _copy_through_parity(plan: Layout, result: kernel.Result, forward: Floats, t: Floats, r: Floats) -> None:

@@ -18,6 +18,7 @@ from django.conf import settings
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.connection import PythonRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -26,7 +27,9 @@ from redis.retry import Retry
 from kite.wire import TICK, Rows
 from market_data.batches import HEADER, Batch, newest
 from market_data.errors import BadBatch, FeedDown, ShardTaken
-from market_data.scripts import PUBLISH, PUT_BLOBS, SNAPSHOT
+from market_data.replies import as_bytes, as_text, entries
+from market_data.scripts import PUBLISH, PUT_BLOBS, SNAPSHOT, WEAVE
+from market_data.weaving import Lane, recipe
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +40,9 @@ HEALTH_SECONDS: Final = 10
 PLAN_TOPIC: Final = "plan"
 # How often a reader of single rows may look through all of them.
 LOOK_SECONDS: Final = 1.0
+# What a socket hands over at a time, and from which size on a value is sent without being copied.
+READ_BYTES: Final = 262_144
+LARGE_BYTES: Final = 6_000
 BLOCK_MILLISECONDS: Final = 2_000
 IDLE_SECONDS: Final = 1.0
 CONFIRM_SECONDS: Final = 3.0
@@ -66,19 +72,28 @@ class SyncBus:
         self._places: dict[int, tuple[int, int]] = {}
         self._looked_at = float("-inf")
         one = Retry(NoBackoff(), 1)
-        self._redis = redis.Redis.from_url(
-            url, socket_timeout=2.0, socket_connect_timeout=1.0, max_connections=16, health_check_interval=15, retry=one
+        shared = {"socket_timeout": 2.0, "socket_connect_timeout": 1.0, "health_check_interval": 15, "retry": one}
+        self._redis = redis.Redis.from_url(url, max_connections=16, socket_read_size=READ_BYTES, **shared)
+        # This packer sends large values from where they lie; the quicker one of hiredis copies them first.
+        encode = self._redis.get_encoder().encode
+        self._large = redis.Redis.from_url(
+            url, max_connections=4, command_packer=PythonRespSerializer(LARGE_BYTES, encode), **shared
         )
         self._put_blobs = self._redis.register_script(PUT_BLOBS)
+        self._weave = self._large.register_script(WEAVE)
 
     def latest(self) -> Rows:
         """Return the last values of every shard, one row per instrument; raises FeedDown without Redis."""
-        with _translated():
-            blobs = self._redis.mget([snapshot_key(shard) for shard in range(self._shards)])
-        parts = [Batch.unpack(blob).rows for blob in map(_bytes, blobs) if blob]
+        parts = self.snapshots()
         if len(parts) == 1:
             return newest(parts[0])
         return newest(np.concatenate(parts)) if parts else np.zeros(0, TICK)
+
+    def snapshots(self) -> list[Rows]:
+        """Return the last values of each shard that has any, as they lie; raises FeedDown without Redis."""
+        with _translated():
+            blobs = self._redis.mget([snapshot_key(shard) for shard in range(self._shards)])
+        return [Batch.unpack(blob).rows for blob in map(as_bytes, blobs) if blob]
 
     def row_of(self, token: int, *, newer_than: float) -> np.void | None:
         """Return an instrument's last row by reading its own bytes alone; raises FeedDown without Redis.
@@ -100,7 +115,7 @@ class SyncBus:
             return None
         shard, offset = place
         with _translated():
-            found = _bytes(self._redis.getrange(snapshot_key(shard), offset, offset + TICK.itemsize - 1))
+            found = as_bytes(self._redis.getrange(snapshot_key(shard), offset, offset + TICK.itemsize - 1))
         if found is None or len(found) != TICK.itemsize:
             return None
         row: np.void = np.frombuffer(found, TICK, 1)[0]
@@ -112,7 +127,7 @@ class SyncBus:
             blobs = self._redis.mget([snapshot_key(shard) for shard in range(self._shards)])
         places: dict[int, tuple[int, int]] = {}
         received: dict[int, float] = {}
-        for shard, blob in enumerate(map(_bytes, blobs)):
+        for shard, blob in enumerate(map(as_bytes, blobs)):
             rows = Batch.unpack(blob).rows if blob else np.zeros(0, TICK)
             columns = zip(rows["instrument_token"].tolist(), rows["received_at"].tolist(), strict=True)
             for number, (token, at) in enumerate(columns):
@@ -142,10 +157,27 @@ class SyncBus:
         with _translated():
             self._put_blobs(keys=[blob.key for blob in blobs], args=[seconds, whole, *told])
 
+    def put_woven(
+        self,
+        *,
+        keys: Sequence[str],
+        sequences: Sequence[int],
+        lanes: Sequence[Lane],
+        places: Sequence[int],
+        seconds: int,
+    ) -> None:
+        """Store under each key the blob at its place in the lanes, for so many seconds, and tell the key's listeners.
+
+        All of it in one round trip.
+        """
+        woven = recipe(sequences=sequences, lanes=lanes, places=places)
+        with _translated():
+            self._weave(keys=list(keys), args=[seconds, woven, *(lane.buffer for lane in lanes)])
+
     def get_blob(self, key: str) -> bytes | None:
         """Return the stored blob."""
         with _translated():
-            return _bytes(self._redis.get(key))
+            return as_bytes(self._redis.get(key))
 
     def append_event(self, *, stream: str, event: Mapping[str, object], marks: Sequence[str] = ()) -> str:
         """Append to the capped event stream and return the event's offset; keep the marks as told in the same step."""
@@ -155,7 +187,7 @@ class SyncBus:
             if marks:
                 step.zadd(f"told:{stream}", dict.fromkeys(marks, time.time()))
                 step.zremrangebyrank(f"told:{stream}", 0, -2 * EVENT_ENTRIES)
-            return _text(step.execute()[0])
+            return as_text(step.execute()[0])
 
     def told(self, *, stream: str, marks: Sequence[str]) -> set[str]:
         """Return those of the marks that were kept as told; asks for one at least."""
@@ -171,7 +203,7 @@ class SyncBus:
     def read_health(self) -> dict[str, dict[str, object]]:
         """Return every living report by name."""
         with _translated():
-            keys = sorted(_text(key) for key in self._redis.scan_iter("health:*", count=200))
+            keys = sorted(as_text(key) for key in self._redis.scan_iter("health:*", count=200))
             blobs = self._redis.mget(keys) if keys else []
         return {key.removeprefix("health:"): orjson.loads(blob) for key, blob in zip(keys, blobs, strict=True) if blob}
 
@@ -257,7 +289,7 @@ class AsyncBus:
     async def get_blob(self, key: str) -> bytes | None:
         """Return the stored blob."""
         with _translated():
-            return _bytes(await self._redis.get(key))
+            return as_bytes(await self._redis.get(key))
 
     async def put_health(self, *, name: str, report: Mapping[str, object]) -> None:
         """Publish what a process says about itself; it vanishes when the process stops saying it."""
@@ -284,7 +316,7 @@ class AsyncBus:
         """Return the raw batches that follow a position, waiting up to two seconds for the first."""
         with _translated():
             answer = await self._waiting.xread({f"raw:{shard}": after}, count=count, block=BLOCK_MILLISECONDS)
-        return [(_text(offset), Batch.unpack(fields[b"b"])) for offset, fields in _entries(answer)]
+        return [(as_text(offset), Batch.unpack(fields[b"b"])) for offset, fields in entries(answer)]
 
     async def raw_end(self, shard: int) -> str:
         """Return the position of the newest raw batch."""
@@ -304,15 +336,15 @@ class AsyncBus:
                 log.warning("market_data.bus.lost", stream=stream, reason=str(error))
                 delay = await _pause(delay)
                 continue
-            for offset, fields in _entries(answer):
-                after = _text(offset)
+            for offset, fields in entries(answer):
+                after = as_text(offset)
                 yield after, orjson.loads(fields[b"e"])
 
     async def first_event(self, *, stream: str) -> str | None:
         """Return the oldest offset kept; events before it are gone."""
         with _translated():
             answer = await self._redis.xrange(f"events:{stream}", count=1)
-        return _text(answer[0][0]) if answer else None
+        return as_text(answer[0][0]) if answer else None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -328,7 +360,7 @@ class AsyncBus:
 
     async def _last_offset(self, key: str) -> str:
         answer = await self._redis.xrevrange(key, count=1)
-        return _text(answer[0][0]) if answer else "0-0"
+        return as_text(answer[0][0]) if answer else "0-0"
 
     async def _listen(self, channels: Sequence[str], *, idle: bool = True) -> AsyncIterator[bytes | None]:
         delay = 0.1
@@ -362,21 +394,3 @@ async def _subscribe(pubsub: PubSub, channels: Sequence[str]) -> None:
 async def _pause(delay: float) -> float:
     await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (spreads the crowd, guards nothing)
     return min(delay * 2, 2.0)
-
-
-def _entries(answer: object) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """redis-py gives a list of pairs over RESP 2 and a mapping over RESP 3."""
-    if not answer:
-        return []
-    if isinstance(answer, dict):
-        nested = next(iter(answer.values()))
-        return list(nested[0]) if nested and isinstance(nested[0], list) else list(nested)
-    return list(answer[0][1])  # type: ignore[index]
-
-
-def _bytes(value: object) -> bytes | None:
-    return value if isinstance(value, bytes) else None
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -11,6 +11,7 @@ from greeks.book import Position
 from greeks.chains import Engine
 from greeks.store import Chain, ChainKey
 from market_data.bus import SyncBus
+from tests.greeks.blobs import packed
 from tests.greeks.market import MONTHLY, NOW, RATE, WEEKLY, OptionMarket
 from tests.greeks.test_api import client_with
 
@@ -36,7 +37,7 @@ def small_chain(*, expiry: date = WEEKLY, years: float = 7 / 365) -> Chain:
         "rate": RATE,
         "lot_size": LOT,
     }
-    return store.unpack(store.pack(head=store.head(header=header, rows=rows, symbols=b""), rows=rows, symbols=b""))
+    return store.unpack(packed(rows=rows, header=header))
 
 
 def legs_of(*held: tuple[int, int]) -> book.Legs:

@@ -1,5 +1,6 @@
 """Time, forward and price: which one is chosen, and what is remembered of the choice."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,21 +10,21 @@ import pytest
 from greeks.conventions import (
     DEFAULT_RULES,
     IST,
-    Forward,
     ForwardInputs,
+    Forwards,
     ForwardSource,
-    Future,
+    Futures,
     Parity,
     PriceSource,
     Profile,
     Quotes,
     calendar_years,
-    choose_forward,
+    choose_forwards,
     choose_prices,
     expiry_instant,
     near_expiry,
     nse_years,
-    parity_forward,
+    parity_forwards,
     trading_years,
 )
 from greeks.kernel import Flag
@@ -91,75 +92,143 @@ def test_two_profiles_work_on_spot_and_codes_are_stable() -> None:
     assert [profile.code for profile in Profile] == [0, 1, 2, 3]
 
 
-INPUTS = ForwardInputs(
-    spot=24_000.0,
-    spot_age=0.5,
-    years=0.1,
-    rate=0.065,
-    same_expiry=Future(24_120.0, 0.1, 1.0),
-    nearest=Future(24_060.0, 0.05, 2.0),
-    parity=Parity(24_115.0, 3.0, 6, 0.3),
-)
+NAN = float("nan")
+NO_FUTURE = {"price": NAN, "years": NAN, "age": NAN}
+NO_PARITY = {"value": NAN, "dispersion": NAN, "strikes": 0, "age": NAN}
+KNOWN = {"spot": 24_000.0, "spot_age": 0.5, "years": 0.1, "rate": 0.065, "dividend": 0.0, "kept": NAN, "kept_age": NAN}
+SAME = {"price": 24_120.0, "years": 0.1, "age": 1.0}
+NEAREST = {"price": 24_060.0, "years": 0.05, "age": 2.0}
+PARITY = {"value": 24_115.0, "dispersion": 3.0, "strikes": 6, "age": 0.3}
+
+
+def row(values: Mapping[str, float]) -> dict[str, np.ndarray]:
+    return {name: np.array([value]) for name, value in values.items()}
+
+
+def inputs(
+    *,
+    same: Mapping[str, float] = SAME,
+    nearest: Mapping[str, float] = NEAREST,
+    parity: Mapping[str, float] = PARITY,
+    **changes: float,
+) -> ForwardInputs:
+    """One chain of which everything is known."""
+    return ForwardInputs(
+        **row({**KNOWN, **changes}),
+        same_expiry=Futures(**row(same)),
+        nearest=Futures(**row(nearest)),
+        parity=Parity(**row(parity)),
+    )
+
+
+def chosen(found: Forwards, place: int = 0) -> tuple[float, ForwardSource, float, int]:
+    value, source, age, flags = (column[place].item() for column in (found.value, found.source, found.age, found.flags))
+    return value, ForwardSource(source), age, flags
 
 
 def test_a_live_future_of_the_expiry_is_the_forward() -> None:
-    assert choose_forward(inputs=INPUTS) == Forward(24_120.0, ForwardSource.FUTURE, 1.0)
+    assert chosen(choose_forwards(inputs=inputs())) == (24_120.0, ForwardSource.FUTURE, 1.0, 0)
 
 
-def test_an_old_future_gives_way_to_parity() -> None:
-    old = replace(INPUTS, same_expiry=Future(24_120.0, 0.1, 61.0))
+@pytest.mark.parametrize(("age", "source"), [(60.0, ForwardSource.FUTURE), (61.0, ForwardSource.PARITY)])
+def test_an_old_future_gives_way_to_parity(age: float, source: ForwardSource) -> None:
+    found = chosen(choose_forwards(inputs=inputs(same={**SAME, "age": age})))
 
-    assert choose_forward(inputs=old) == Forward(24_115.0, ForwardSource.PARITY, 0.3)
+    assert (
+        found
+        == {
+            ForwardSource.FUTURE: (24_120.0, ForwardSource.FUTURE, 60.0, 0),
+            ForwardSource.PARITY: (24_115.0, ForwardSource.PARITY, 0.3, 0),
+        }[source]
+    )
+
+
+@pytest.mark.parametrize("price", [0.0, -1.0, NAN])
+def test_a_future_without_a_price_is_no_forward(price: float) -> None:
+    assert chosen(choose_forwards(inputs=inputs(same={**SAME, "price": price})))[1] is ForwardSource.PARITY
+
+
+@pytest.mark.parametrize(("dispersion", "trusted"), [(24_115.0 * 0.0005, True), (12.1, False), (NAN, False)])
+def test_parity_is_trusted_up_to_a_twentieth_of_a_per_cent(dispersion: float, trusted: bool) -> None:
+    found = choose_forwards(inputs=inputs(same=NO_FUTURE, parity={**PARITY, "dispersion": dispersion}))
+
+    assert (chosen(found)[1] is ForwardSource.PARITY) is trusted
 
 
 def test_parity_that_disagrees_gives_way_to_the_last_good_one() -> None:
-    torn = replace(INPUTS, same_expiry=None, parity=Parity(24_115.0, 13.0, 6), kept=1.005, kept_age=20.0)
+    torn = inputs(same=NO_FUTURE, parity={**PARITY, "dispersion": 13.0}, kept=1.005, kept_age=20.0)
 
-    found = choose_forward(inputs=torn)
+    assert chosen(choose_forwards(inputs=torn)) == (
+        pytest.approx(24_120.0),
+        ForwardSource.KEPT_PARITY,
+        20.0,
+        Flag.STALE_FORWARD,
+    )
 
-    assert found.value == pytest.approx(24_120.0)
-    assert (found.source, found.age, found.flags) == (ForwardSource.KEPT_PARITY, 20.0, Flag.STALE_FORWARD)
 
+@pytest.mark.parametrize(("age", "source"), [(900.0, ForwardSource.KEPT_PARITY), (901.0, ForwardSource.CARRY)])
+def test_the_last_good_parity_is_not_kept_for_ever(age: float, source: ForwardSource) -> None:
+    torn = inputs(same=NO_FUTURE, parity=NO_PARITY, kept=1.005, kept_age=age)
 
-def test_the_last_good_parity_is_not_kept_for_ever() -> None:
-    torn = replace(INPUTS, same_expiry=None, parity=None, kept=1.005, kept_age=901.0)
-
-    assert choose_forward(inputs=torn).source is ForwardSource.CARRY
+    assert chosen(choose_forwards(inputs=torn))[1] is source
 
 
 def test_another_future_lends_its_carry() -> None:
-    only = replace(INPUTS, same_expiry=None, parity=None)
+    found = choose_forwards(inputs=inputs(same=NO_FUTURE, parity=NO_PARITY))
 
-    found = choose_forward(inputs=only)
+    assert chosen(found) == (pytest.approx(24_000.0 * (24_060.0 / 24_000.0) ** 2), ForwardSource.CARRY, 2.0, 0)
 
-    assert found.source is ForwardSource.CARRY
-    assert found.value == pytest.approx(24_000.0 * (24_060.0 / 24_000.0) ** 2)
-    assert found.age == 2.0
+
+def test_a_carry_is_as_old_as_the_older_of_future_and_spot() -> None:
+    found = choose_forwards(inputs=inputs(same=NO_FUTURE, parity=NO_PARITY, spot_age=61.0))
+
+    assert chosen(found)[1:] == (ForwardSource.CARRY, 61.0, Flag.STALE_FORWARD)
 
 
 def test_spot_grows_at_the_configured_rate_less_the_dividend() -> None:
-    bare = replace(INPUTS, same_expiry=None, parity=None, nearest=None, dividend=0.01)
+    bare = inputs(same=NO_FUTURE, parity=NO_PARITY, nearest=NO_FUTURE, dividend=0.01)
 
-    found = choose_forward(inputs=bare)
-
-    assert found.source is ForwardSource.SPOT
-    assert found.value == pytest.approx(24_000.0 * np.exp(0.055 * 0.1))
-
-
-def test_an_old_spot_makes_a_stale_forward() -> None:
-    bare = replace(INPUTS, same_expiry=None, parity=None, nearest=None, spot_age=61.0)
-
-    assert choose_forward(inputs=bare).flags == Flag.STALE_FORWARD
+    assert chosen(choose_forwards(inputs=bare)) == (
+        pytest.approx(24_000.0 * np.exp(0.055 * 0.1)),
+        ForwardSource.SPOT,
+        0.5,
+        0,
+    )
 
 
-@pytest.mark.parametrize("spot", [float("nan"), 0.0])
+@pytest.mark.parametrize(("age", "flags"), [(60.0, 0), (61.0, Flag.STALE_FORWARD)])
+def test_an_old_spot_makes_a_stale_forward(age: float, flags: int) -> None:
+    bare = inputs(same=NO_FUTURE, parity=NO_PARITY, nearest=NO_FUTURE, spot_age=age)
+
+    assert chosen(choose_forwards(inputs=bare))[3] == flags
+
+
+@pytest.mark.parametrize("spot", [NAN, 0.0])
 def test_no_forward_is_said_and_not_guessed(spot: float) -> None:
-    nothing = ForwardInputs(spot=spot, spot_age=0.0, years=0.1, rate=0.065, kept=1.0)
+    nothing = inputs(same=NO_FUTURE, parity=NO_PARITY, spot=spot, kept=1.0, kept_age=0.0)
 
-    found = choose_forward(inputs=nothing)
+    value, source, age, flags = chosen(choose_forwards(inputs=nothing))
 
-    assert np.isnan(found.value)
-    assert (found.source, found.flags) == (ForwardSource.NONE, Flag.NO_FORWARD)
+    assert np.isnan([value, age]).all()
+    assert (source, flags) == (ForwardSource.NONE, Flag.NO_FORWARD)
+
+
+def test_each_chain_gets_the_best_forward_of_its_own() -> None:
+    columns = {name: np.array([value, value]) for name, value in KNOWN.items()}
+    futures = {name: np.array([value, NAN]) for name, value in SAME.items()}
+    found = choose_forwards(
+        inputs=ForwardInputs(
+            **columns,
+            same_expiry=Futures(**futures),
+            nearest=Futures(**{name: np.array([value, value]) for name, value in NEAREST.items()}),
+            parity=Parity(**{name: np.array([value, value]) for name, value in PARITY.items()}),
+        )
+    )
+
+    assert [chosen(found, place)[:2] for place in (0, 1)] == [
+        (24_120.0, ForwardSource.FUTURE),
+        (24_115.0, ForwardSource.PARITY),
+    ]
 
 
 def chain_mids(*, forward: float = 24_100.0, years: float = 0.1, rate: float = 0.065) -> tuple[np.ndarray, ...]:
@@ -171,37 +240,59 @@ def chain_mids(*, forward: float = 24_100.0, years: float = 0.1, rate: float = 0
     return strike, call, put
 
 
-def parity_of(strike: np.ndarray, call: np.ndarray, put: np.ndarray, *, spot: float = 24_000.0) -> Parity | None:
+def parity_of(strike: np.ndarray, call: np.ndarray, put: np.ndarray, *, spot: float = 24_000.0) -> Parity:
     age = np.abs(strike - 24_000.0) / 100.0
-    return parity_forward(strike=strike, call=call, put=put, age=age, spot=spot, years=0.1, rate=0.065)
+    return parity_forwards(
+        strike=strike[None],
+        call=call[None],
+        put=put[None],
+        age=age[None],
+        spot=np.array([spot]),
+        years=np.array([0.1]),
+        rate=np.array([0.065]),
+    )
 
 
 def test_parity_is_as_old_as_its_oldest_quote() -> None:
-    found = parity_of(*chain_mids())
-
-    assert found is not None
-    assert found.age == 1.5
+    assert parity_of(*chain_mids()).age[0] == 1.5
 
 
 def test_parity_recovers_the_forward() -> None:
-    strike, call, put = chain_mids()
+    found = parity_of(*chain_mids())
 
-    found = parity_of(strike, call, put)
-
-    assert found is not None
-    assert found.value == pytest.approx(24_100.0, abs=1e-9)
-    assert found.dispersion == pytest.approx(0.0, abs=1e-9)
-    assert found.strikes == 6
+    assert found.value[0] == pytest.approx(24_100.0, abs=1e-9)
+    assert found.dispersion[0] == pytest.approx(0.0, abs=1e-9)
+    assert found.strikes[0] == 6
 
 
 def test_parity_survives_one_wrong_quote() -> None:
     strike, call, put = chain_mids()
     call[np.searchsorted(strike, 24_000.0)] += 400.0
 
+    assert parity_of(strike, call, put).value[0] == pytest.approx(24_100.0, abs=1e-9)
+
+
+def test_parity_takes_the_median_and_the_median_distance_from_it() -> None:
+    strike, call, put = chain_mids()
+    near = np.argsort(np.abs(strike - 24_000.0), kind="stable")[:6]
+    call[near] += np.array([0.0, 1.0, 2.0, 4.0, 8.0, 16.0]) * np.exp(-0.0065)
+
     found = parity_of(strike, call, put)
 
-    assert found is not None
-    assert found.value == pytest.approx(24_100.0, abs=1e-9)
+    assert found.value[0] == pytest.approx(24_103.0, abs=1e-9)
+    assert found.dispersion[0] == pytest.approx(2.5, abs=1e-9)
+
+
+def test_of_an_odd_number_of_strikes_the_middle_one_counts() -> None:
+    strike, call, put = chain_mids()
+    near = np.argsort(np.abs(strike - 24_000.0), kind="stable")
+    call[near[5:]] = np.nan
+    call[near[:5]] += np.array([0.0, 1.0, 2.0, 4.0, 8.0]) * np.exp(-0.0065)
+
+    found = parity_of(strike, call, put)
+
+    assert (found.value[0], found.strikes[0]) == (pytest.approx(24_102.0, abs=1e-9), 5)
+    assert found.dispersion[0] == pytest.approx(2.0, abs=1e-9)
 
 
 def test_parity_reads_only_the_strikes_nearest_the_spot() -> None:
@@ -209,35 +300,59 @@ def test_parity_reads_only_the_strikes_nearest_the_spot() -> None:
     far = np.abs(strike - 24_000.0) > 200.0
     call[far] = 1.0
 
+    assert parity_of(strike, call, put).value[0] == pytest.approx(24_100.0, abs=1e-9)
+
+
+def test_of_two_strikes_as_near_the_lower_one_is_read() -> None:
+    strike, call, put = chain_mids()
+    call[strike >= 24_150.0] += 900.0
+    put[strike < 23_850.0] += 900.0
+
     found = parity_of(strike, call, put)
 
-    assert found is not None
-    assert found.value == pytest.approx(24_100.0, abs=1e-9)
+    assert found.value[0] == pytest.approx(24_100.0, abs=1e-9)
 
 
 def test_parity_finds_its_centre_without_a_spot() -> None:
     strike, call, put = chain_mids()
     call[np.abs(strike - 24_100.0) > 200.0] += 900.0
 
-    found = parity_of(strike, call, put, spot=float("nan"))
-
-    assert found is not None
-    assert found.value == pytest.approx(24_100.0, abs=1e-9)
+    assert parity_of(strike, call, put, spot=NAN).value[0] == pytest.approx(24_100.0, abs=1e-9)
 
 
-def test_three_quoted_strikes_are_too_few_for_parity() -> None:
+@pytest.mark.parametrize(("quoted", "enough"), [(3, False), (4, True)])
+def test_three_quoted_strikes_are_too_few_for_parity(quoted: int, enough: bool) -> None:
     strike, call, put = chain_mids()
-    call[3:] = np.nan
+    call[quoted:] = np.nan
 
-    assert parity_of(strike, call, put) is None
+    found = parity_of(strike, call, put)
+
+    assert np.isfinite([found.value[0], found.dispersion[0], found.age[0]]).tolist() == [enough] * 3
+    assert found.strikes[0] == (quoted if enough else 0)
+
+
+def test_chains_of_any_length_are_read_side_by_side() -> None:
+    strike, call, put = chain_mids()
+    short = np.where(strike <= 24_000.0, call, np.nan)
+
+    found = parity_forwards(
+        strike=np.stack([strike, strike, strike]),
+        call=np.stack([call, short, np.full(len(strike), np.nan)]),
+        put=np.stack([put, put, put]),
+        age=np.zeros((3, len(strike))),
+        spot=np.array([24_000.0, 25_000.0, 24_000.0]),
+        years=np.full(3, 0.1),
+        rate=np.full(3, 0.065),
+    )
+
+    assert found.value[:2] == pytest.approx([24_100.0, 24_100.0], abs=1e-9)
+    assert np.isnan(found.value[2])
+    assert found.strikes.tolist() == [6, 6, 0]
 
 
 def one_quote(**changes: float) -> Quotes:
     values = {"bid": 99.0, "ask": 101.0, "last": 100.5, "quote_age": 1.0, "trade_age": 5.0, "tick": 0.05, **changes}
     return Quotes(**{name: np.array([value]) for name, value in values.items()})
-
-
-NAN = float("nan")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from greeks.conventions import (
     choose_prices,
     expiry_instant,
     narrow_mids,
-    parity_forward,
+    parity_forwards,
 )
 from greeks.kernel import Floats
 from tests.greeks.nse import WITHIN, NseChain, chains, parse
@@ -99,12 +99,18 @@ def call_put_gaps(chain: NseChain, expiry: date, *, on_spot: bool = False) -> Fl
     quotes = {sign: side_quotes(chain, expiry, strike, sign) for sign in (1.0, -1.0)}
     t = calendar_years(now=chain.taken_at, expires_at=expiry_instant(expiry=expiry, exchange="NFO"))
     call, put = (narrow_mids(quotes=quotes[sign]) for sign in (1.0, -1.0))
-    parity = parity_forward(
-        strike=strike, call=call, put=put, age=np.zeros(len(strike)), spot=chain.spot, years=t, rate=RATE
+    parity = parity_forwards(
+        strike=strike[None],
+        call=call[None],
+        put=put[None],
+        age=np.zeros((1, len(strike))),
+        spot=np.array([chain.spot]),
+        years=np.array([t]),
+        rate=np.array([RATE]),
     )
-    if parity is None or not agrees(parity=parity):
+    if not agrees(parity=parity)[0]:
         return np.array([])
-    forward = chain.spot if on_spot else parity.value
+    forward = chain.spot if on_spot else parity.value[0]
     ivs = [
         kernel.solve(choose_prices(quotes=quotes[sign]).value, forward, strike, t, RATE, sign, tick=0.05).iv
         for sign in (1.0, -1.0)

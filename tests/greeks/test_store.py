@@ -8,18 +8,14 @@ import pytest
 from greeks import store
 from greeks.errors import BadChainBlob, InvalidChain
 from greeks.store import HEADER, ROW, ChainKey
+from tests.greeks.blobs import packed
 
 
 def blob(**header: object) -> bytes:
     rows = np.zeros(2, ROW)
     rows["strike"] = [100.0, 110.0]
-    symbols = b"ONE\nTWO"
-    head = store.head(
-        header={"underlying": b"NIFTY", "expiry_ordinal": date(2026, 11, 26).toordinal(), "sequence": 7, **header},
-        rows=rows,
-        symbols=symbols,
-    )
-    return store.pack(head=head, rows=rows, symbols=symbols)
+    known = {"underlying": b"NIFTY", "expiry_ordinal": date(2026, 11, 26).toordinal(), "sequence": 7}
+    return packed(rows=rows, symbols=b"ONE\nTWO", header={**known, **header})
 
 
 def test_a_packed_chain_comes_back() -> None:

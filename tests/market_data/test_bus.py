@@ -9,8 +9,9 @@ from django.conf import settings
 from redis import Redis
 
 from market_data.batches import HEADER, Batch, BatchKind
-from market_data.bus import AsyncBus, SyncBus
+from market_data.bus import AsyncBus, SyncBus, snapshot_key
 from market_data.errors import BadBatch, FeedDown, ShardTaken
+from market_data.weaving import Lane
 from tests.market_data.factories import ticks
 
 pytestmark = pytest.mark.usefixtures("clean_redis")
@@ -129,6 +130,44 @@ async def test_a_blob_is_stored_and_announced(bus: AsyncBus, sync: SyncBus) -> N
 
     assert await anext(notices) == 12
     assert await bus.get_blob("g") == b"packed"
+
+
+async def test_blobs_woven_from_lanes_come_back_whole_and_are_heard(bus: AsyncBus, sync: SyncBus) -> None:
+    heads = Lane(memoryview(b"AABB"), np.array([0, 2, 0]), np.array([2, 2, 4]))
+    rows = Lane(memoryview(b"a" * 7_000 + b"b"), np.array([0, 7_000, 0]), np.array([7_000, 1, 0]))
+    notices = bus.notices("second")
+    assert await anext(notices) == 0
+
+    await asyncio.to_thread(
+        sync.put_woven,
+        keys=["second", "index"],
+        sequences=[1_795_000_000_123, 5],
+        lanes=[heads, rows],
+        places=[1, 2],
+        seconds=9,
+    )
+
+    assert await anext(notices) == 1_795_000_000_123
+    assert await bus.get_blob("second") == b"BBb"
+    assert await bus.get_blob("index") == b"AABB"
+
+
+def test_what_is_woven_lives_as_long_as_it_was_given(sync: SyncBus, clean_redis: Redis) -> None:
+    lane = Lane(memoryview(b"A"), np.array([0]), np.array([1]))
+
+    sync.put_woven(keys=["first"], sequences=[1], lanes=[lane], places=[0], seconds=9)
+
+    assert 0 < clean_redis.ttl("first") <= 9
+
+
+def test_the_last_values_of_each_shard_lie_side_by_side(clean_redis: Redis) -> None:
+    both = SyncBus(url=settings.REDIS_URL, shards=3)
+    for shard, values in ((0, {7: 1.5}), (2, {8: 2.5, 7: 3.5})):
+        clean_redis.set(snapshot_key(shard), batch(values).pack())
+
+    found = both.snapshots()
+
+    assert [rows["instrument_token"].tolist() for rows in found] == [[7], [8, 7]]
 
 
 async def test_events_resume_behind_an_offset(bus: AsyncBus, sync: SyncBus) -> None:
