@@ -114,6 +114,15 @@ def constant_maturity(*, t: Floats, iv: Floats, target: float) -> float:
     return float(np.sqrt(np.interp(target, years, level * level * years) / target))
 
 
+def between_maturities(*, t: Floats, value: Floats, target: float) -> float:
+    """Return a skew at one maturity, interpolated in time and flat outside; NaN without a known one."""
+    usable = np.isfinite(value) & (t > 0.0)
+    if not usable.any():
+        return float("nan")
+    order = np.argsort(t[usable])
+    return float(np.interp(target, t[usable][order], value[usable][order]))
+
+
 def _put_over_call(sign: Floats, quantity: Floats) -> float:
     calls = float(np.nansum(quantity[sign > 0]))
     return float(np.nansum(quantity[sign < 0])) / calls if calls else float("nan")

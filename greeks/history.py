@@ -1,19 +1,21 @@
 """Minutes of chains and options from the blobs that stand on the bus, and what the rows of years say about today."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Final
 
 import numpy as np
+from django.db import transaction
 
 from greeks import analytics, option_rows, option_store, queries, store
 from greeks.conventions import IST
 from greeks.errors import NotEnoughQuotes
-from greeks.models import ChainMinute
+from greeks.models import ChainMinute, UnderlyingMinute
 from greeks.smile import Skew
 from greeks.store import Chain
-from greeks.summary import fitted, summarise
+from greeks.summary import Summary, fitted, summarise
 from market_data.bus import SyncBus
 from market_data.calendar import Calendar
 from market_data.trading_days import read_calendar
@@ -34,11 +36,28 @@ class Standing:
     as_of: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A chain with what it says as a whole; no skew where too few quotes carry one."""
+
+    chain: Chain
+    summary: Summary
+    skew: Skew | None
+
+
 def record(*, bus: SyncBus, now: datetime) -> int:
-    """Keep this minute of every live chain that had a fresh price in it, and return how many; raises FeedDown."""
+    """Keep this minute of every live chain that had a fresh price in it and of each underlying as a whole.
+
+    Returns how many chains; raises FeedDown.
+    """
     minute = now.replace(second=0, microsecond=0)
-    rows = [_minute(chain, minute) for chain in _fresh_chains(bus, now)]
-    return len(ChainMinute.objects.bulk_create(rows, ignore_conflicts=True))
+    views = [View(chain, summarise(chain=chain), _skew(chain)) for chain in _fresh_chains(bus, now)]
+    with transaction.atomic():
+        made = ChainMinute.objects.bulk_create([_minute(view, minute) for view in views], ignore_conflicts=True)
+        by_name = groupby(sorted(views, key=_name_and_expiry), key=lambda view: view.chain.key.underlying)
+        wholes = [_whole(name, list(group), minute) for name, group in by_name]
+        UnderlyingMinute.objects.bulk_create(wholes, ignore_conflicts=True)
+    return len(made)
 
 
 def record_options(*, bus: SyncBus, now: datetime) -> int:
@@ -61,28 +80,17 @@ def record_options(*, bus: SyncBus, now: datetime) -> int:
 
 def standing(*, underlying: str, now: datetime) -> Standing:
     """Return where the latest 30-day at-the-forward volatility stands among the closes of the last 252 sessions."""
-    closes = _constant(queries.closing_minutes(underlying=underlying, before=now, sessions=SESSIONS))
-    latest = queries.latest_minutes(underlying=underlying)
-    level = next(iter(_constant([latest])), float("nan"))
+    rows = queries.closing_minutes(underlying=underlying, before=now, sessions=SESSIONS)
+    closes = np.array([row.iv for row in rows if row.iv is not None], np.float64)
+    latest = queries.latest_minute(underlying=underlying)
+    level = float("nan") if latest is None or latest.iv is None else latest.iv
     return Standing(
         iv=level,
-        rank=analytics.rank(level=level, history=np.array(closes)),
-        percentile=analytics.percentile(level=level, history=np.array(closes)),
+        rank=analytics.rank(level=level, history=closes),
+        percentile=analytics.percentile(level=level, history=closes),
         sessions=len(closes),
-        as_of=latest[0].minute_at if latest else None,
+        as_of=latest.minute_at if latest else None,
     )
-
-
-def _constant(sessions: Iterable[list[ChainMinute]]) -> list[float]:
-    levels = [
-        analytics.constant_maturity(
-            t=np.array([row.years for row in rows]),
-            iv=np.array([np.nan if row.atm_iv is None else row.atm_iv for row in rows]),
-            target=CONSTANT_DAYS / 365,
-        )
-        for rows in sessions
-    ]
-    return [level for level in levels if np.isfinite(level)]
 
 
 def _fresh_chains(bus: SyncBus, now: datetime) -> Iterator[Chain]:
@@ -102,8 +110,8 @@ def _is_fresh(chain: Chain, now: datetime) -> bool:
     return bool(np.any(prices_at >= (now - FRESH).timestamp()))
 
 
-def _minute(chain: Chain, minute: datetime) -> ChainMinute:
-    summary, skew = summarise(chain=chain), _skew(chain)
+def _minute(view: View, minute: datetime) -> ChainMinute:
+    chain, summary, skew = view.chain, view.summary, view.skew
     return ChainMinute(
         underlying=chain.key.underlying,
         expiry=chain.key.expiry,
@@ -127,6 +135,43 @@ def _minute(chain: Chain, minute: datetime) -> ChainMinute:
         priced=summary.priced,
         unpriced=summary.unpriced,
     )
+
+
+def _whole(underlying: str, views: Sequence[View], minute: datetime) -> UnderlyingMinute:
+    """What the chains of one underlying say together, the soonest expiry first."""
+    years, target = np.array([view.chain.value("years") for view in views]), CONSTANT_DAYS / 365
+    skews = {
+        name: np.array([getattr(view.skew, name) if view.skew else np.nan for view in views], np.float64)
+        for name in ("risk_reversal", "butterfly")
+    }
+    sign, held, traded = (
+        np.concatenate([view.chain.column(name) for view in views]) for name in ("sign", "oi", "volume")
+    )
+    ratios = analytics.put_call_ratios(sign=sign, open_interest=held, volume=traded)
+    exposures = np.array([view.summary.exposure.rupees_per_percent for view in views])
+    return UnderlyingMinute(
+        underlying=underlying,
+        minute_at=minute,
+        expiries=len(views),
+        spot=_known(views[0].chain.value("spot")),
+        iv=_known(
+            analytics.constant_maturity(t=years, iv=np.array([view.summary.atm_iv for view in views]), target=target)
+        ),
+        **{
+            name: _known(analytics.between_maturities(t=years, value=values, target=target))
+            for name, values in skews.items()
+        },
+        put_call_oi=_known(ratios.open_interest),
+        put_call_volume=_known(ratios.volume),
+        max_pain=_known(views[0].summary.max_pain),
+        gamma_exposure=_known(float(np.sum(exposures))),
+        priced=sum(view.summary.priced for view in views),
+        unpriced=sum(view.summary.unpriced for view in views),
+    )
+
+
+def _name_and_expiry(view: View) -> tuple[str, date]:
+    return view.chain.key.underlying, view.chain.key.expiry
 
 
 def _skew(chain: Chain) -> Skew | None:

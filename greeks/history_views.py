@@ -9,8 +9,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from greeks import option_store, queries
+from greeks.history import CONSTANT_DAYS
 from greeks.history_documents import OptionHistorySerializer, option_minutes_document
 from greeks.models import OptionMinute
+from greeks.serializers import UNDERLYING_COLUMNS, SpanSerializer, minutes_document
 
 
 class OptionHistoryView(APIView):
@@ -43,6 +45,25 @@ class OptionHistoryView(APIView):
                 "next_start": next_start,
             }
         )
+
+
+class UnderlyingHistoryView(APIView):
+    """GET /api/v1/volatility/{underlying}/history."""
+
+    required_scopes = {"GET": "greeks:read"}
+
+    @extend_schema(operation_id="volatility_history", parameters=[SpanSerializer], responses={200: dict})
+    def get(self, request: Request, underlying: str) -> Response:
+        """Return what all expiries of an underlying said together minute by minute, one list a column.
+
+        Volatility and skew are those of 30 days, max pain that of the soonest expiry.
+        """
+        form = SpanSerializer(data=request.query_params)
+        form.is_valid(raise_exception=True)
+        start, end = form.span(now=timezone.now())
+        rows = queries.underlying_minutes(underlying=underlying.upper(), start=start, end=end)
+        columns = minutes_document(minutes=rows, columns=UNDERLYING_COLUMNS)
+        return Response({"underlying": underlying.upper(), "constant_maturity_days": CONSTANT_DAYS, "columns": columns})
 
 
 def _of_underlying(

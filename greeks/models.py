@@ -119,6 +119,36 @@ class ChainMinute(models.Model):
         return f"{self.underlying} {self.expiry} {self.minute_at:%Y-%m-%d %H:%M}"
 
 
+class UnderlyingMinute(models.Model):
+    """What all live chains of an underlying said together in one minute, kept for years; null where none carried it.
+
+    Volatility and skew are those of 30 days, between the expiries; the ratios and the exposure are of all expiries,
+    max pain of the soonest.
+    """
+
+    underlying = models.CharField(max_length=40)
+    minute_at = models.DateTimeField()
+    expiries = models.PositiveSmallIntegerField()
+    spot = models.FloatField(null=True)
+    iv = models.FloatField(null=True)
+    risk_reversal = models.FloatField(null=True)
+    butterfly = models.FloatField(null=True)
+    put_call_oi = models.FloatField(null=True)
+    put_call_volume = models.FloatField(null=True)
+    max_pain = models.FloatField(null=True)
+    gamma_exposure = models.FloatField(null=True)
+    priced = models.PositiveIntegerField()
+    unpriced = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["underlying", "minute_at"], name="underlying_minute_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.underlying} {self.minute_at:%Y-%m-%d %H:%M}"
+
+
 class OptionMinute(models.Model):
     """What one option was worth in one minute; the table is partitioned by day and written by COPY.
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from greeks.conventions import IST
 from greeks.errors import NoRate
-from greeks.models import ChainMinute, ChainSetting, DividendSetting, RateSetting
+from greeks.models import ChainMinute, ChainSetting, DividendSetting, RateSetting, UnderlyingMinute
 from market_data.aliases import INDICES
 from market_data.errors import InstrumentUnknown
 from market_data.models import Instrument
@@ -140,22 +140,24 @@ def minutes(*, underlying: str, expiry: date, start: datetime, end: datetime) ->
     return list(rows.order_by("minute_at"))
 
 
-def latest_minutes(*, underlying: str) -> list[ChainMinute]:
-    """Return the newest minute of an underlying, one row an expiry."""
-    newest = ChainMinute.objects.filter(underlying=underlying).aggregate(Max("minute_at"))["minute_at__max"]
-    return list(ChainMinute.objects.filter(underlying=underlying, minute_at=newest).order_by("expiry"))
+def underlying_minutes(*, underlying: str, start: datetime, end: datetime) -> list[UnderlyingMinute]:
+    """Return an underlying's minutes with start <= minute_at < end, by time."""
+    rows = UnderlyingMinute.objects.filter(underlying=underlying, minute_at__gte=start, minute_at__lt=end)
+    return list(rows.order_by("minute_at"))
 
 
-def closing_minutes(*, underlying: str, before: datetime, sessions: int) -> list[list[ChainMinute]]:
+def latest_minute(*, underlying: str) -> UnderlyingMinute | None:
+    """Return the newest minute of an underlying."""
+    return UnderlyingMinute.objects.filter(underlying=underlying).order_by("-minute_at").first()
+
+
+def closing_minutes(*, underlying: str, before: datetime, sessions: int) -> list[UnderlyingMinute]:
     """Return the last minute of each of the newest days before today in India, latest day first, in two queries."""
     today = timezone.localtime(before, IST).replace(hour=0, minute=0, second=0, microsecond=0)
-    rows = ChainMinute.objects.filter(underlying=underlying, minute_at__lt=today)
+    rows = UnderlyingMinute.objects.filter(underlying=underlying, minute_at__lt=today)
     days = rows.annotate(day=TruncDate("minute_at", tzinfo=IST)).values("day").annotate(last=Max("minute_at"))
-    closes = list(days.order_by("-day").values_list("last", flat=True)[:sessions])
-    by_close: dict[datetime, list[ChainMinute]] = {close: [] for close in closes}
-    for row in rows.filter(minute_at__in=closes).order_by("expiry"):
-        by_close[row.minute_at].append(row)
-    return list(by_close.values())
+    closes = days.order_by("-day").values_list("last", flat=True)[:sessions]
+    return list(rows.filter(minute_at__in=list(closes)).order_by("-minute_at"))
 
 
 def options_by_keys(*, keys: Sequence[str]) -> dict[str, Option]:

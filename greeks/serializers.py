@@ -16,7 +16,7 @@ from greeks.conventions import ForwardSource, PriceSource
 from greeks.errors import InvalidSpan
 from greeks.history import CONSTANT_DAYS, Standing
 from greeks.kernel import Flag, Floats
-from greeks.models import ChainMinute
+from greeks.models import ChainMinute, UnderlyingMinute
 from greeks.smile import Fit, Skew
 from greeks.store import Chain, Rows
 from greeks.summary import SmilePoints, Summary
@@ -73,6 +73,20 @@ MINUTE_COLUMNS: Final = (
     "priced",
     "unpriced",
 )
+UNDERLYING_COLUMNS: Final = (
+    "minute_at",
+    "expiries",
+    "spot",
+    "iv",
+    "risk_reversal",
+    "butterfly",
+    "put_call_oi",
+    "put_call_volume",
+    "max_pain",
+    "gamma_exposure",
+    "priced",
+    "unpriced",
+)
 LONGEST_SPAN: Final = timedelta(days=31)
 SIDES: Final[Mapping[int, str]] = {1: "CE", -1: "PE"}
 
@@ -116,6 +130,7 @@ class OptionLegSerializer(serializers.Serializer[Any]):
     ask = serializers.FloatField(allow_null=True)
     last = serializers.FloatField(allow_null=True)
     close = serializers.FloatField(allow_null=True)
+    change = serializers.FloatField(allow_null=True)
     oi = serializers.IntegerField()
     volume = serializers.IntegerField()
     iv = serializers.FloatField(allow_null=True)
@@ -240,10 +255,17 @@ def columns_document(*, rows: Rows) -> dict[str, list[Any]]:
         "price_source": [PriceSource(code).name.lower() for code in rows["price_source"].tolist()],
         "price_at": numbers(rows["price_at"], 3),
         **{name: numbers(rows[name], decimals) for name, decimals in DECIMALS.items()},
+        "change": numbers(_change(rows), DECIMALS["last"]),
         "oi": rows["oi"].tolist(),
         "volume": rows["volume"].tolist(),
         "flags": [reasons(bits) for bits in rows["flags"].tolist()],
     }
+
+
+def _change(rows: Rows) -> Floats:
+    """The last price less the last session's close, NaN without either."""
+    last, close = (np.where(rows[name] > 0.0, rows[name], np.nan).astype(np.float64) for name in ("last", "close"))
+    return last - close
 
 
 def reasons(bits: int) -> list[str]:
@@ -302,9 +324,11 @@ def smile_document(*, points: SmilePoints, fit: Fit, skew: Skew, years: float) -
     }
 
 
-def minutes_document(*, minutes: Sequence[ChainMinute]) -> dict[str, list[Any]]:
+def minutes_document(
+    *, minutes: Sequence[ChainMinute | UnderlyingMinute], columns: Sequence[str] = MINUTE_COLUMNS
+) -> dict[str, list[Any]]:
     """Return minutes as one list a column."""
-    return {name: [getattr(row, name) for row in minutes] for name in MINUTE_COLUMNS}
+    return {name: [getattr(row, name) for row in minutes] for name in columns}
 
 
 def standing_document(*, underlying: str, standing: Standing) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from greeks.candle_views import OptionCandleView
-from greeks.history_views import OptionHistoryView
+from greeks.history_views import OptionHistoryView, UnderlyingHistoryView
 from greeks.question_views import GreeksListView, TermStructureView, WhatIfView
 from greeks.views import BookView, ChainHistoryView, ChainListView, ChainView, SmileView, StandingView
 
@@ -18,5 +18,6 @@ urlpatterns = [
     path("greeks/candles", OptionCandleView.as_view(), name="greeks-candles"),
     path("greeks/book", BookView.as_view(), name="greeks-book"),
     path("volatility/<str:underlying>/term", TermStructureView.as_view(), name="volatility-term"),
+    path("volatility/<str:underlying>/history", UnderlyingHistoryView.as_view(), name="volatility-history"),
     path("volatility/<str:underlying>", StandingView.as_view(), name="volatility"),
 ]

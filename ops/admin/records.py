@@ -8,7 +8,7 @@ from django.db.models import Model
 
 from accounts.addresses import EgressCheck, RegisteredAddress
 from accounts.admin.deeds import ScopedAdmin
-from greeks.models import ChainMinute
+from greeks.models import ChainMinute, UnderlyingMinute
 from market_data.models import CandleSpan, FeedShard, RecorderCursor
 from ops.stops import HaltReport
 from orders.models import OrderCommand, OrderEvent
@@ -52,6 +52,14 @@ RECORDS = (
         "greeks:read",
         ("minute_at", "underlying", "expiry", "spot", "forward", "atm_iv", "priced", "unpriced"),
         ("underlying", "profile"),
+        ("underlying",),
+        "minute_at",
+    ),
+    Record(
+        UnderlyingMinute,
+        "greeks:read",
+        ("minute_at", "underlying", "expiries", "spot", "iv", "put_call_oi", "gamma_exposure", "priced", "unpriced"),
+        ("underlying",),
         ("underlying",),
         "minute_at",
     ),

@@ -5,6 +5,7 @@ import pytest
 
 from greeks import kernel
 from greeks.analytics import (
+    between_maturities,
     constant_maturity,
     gamma_exposure,
     max_pain,
@@ -144,3 +145,16 @@ def test_constant_maturity_interpolates_total_variance(target: float, expected: 
 
 def test_no_known_volatility_has_no_constant_maturity() -> None:
     assert np.isnan(constant_maturity(t=np.array([0.1]), iv=np.array([np.nan]), target=0.1))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"), [(0.05, -0.02), (0.1, -0.02), (0.15, -0.03), (0.2, -0.04), (0.9, -0.04)]
+)
+def test_a_skew_is_interpolated_in_time_and_flat_outside(target: float, expected: float) -> None:
+    t, value = np.array([0.2, 0.1, 0.15, 0.0]), np.array([-0.04, -0.02, np.nan, 9.0])
+
+    assert between_maturities(t=t, value=value, target=target) == pytest.approx(expected)
+
+
+def test_no_known_skew_has_no_maturity() -> None:
+    assert np.isnan(between_maturities(t=np.array([0.1]), value=np.array([np.nan]), target=0.1))

@@ -88,6 +88,20 @@ def test_a_missing_value_is_null_with_its_reason(client: APIClient, market: Opti
     assert (leg["price_source"], leg["flags"]) == ("none", ["no_price"])
 
 
+def test_a_leg_says_how_far_it_moved_since_the_last_close(
+    client: APIClient, market: OptionMarket, engine: Engine
+) -> None:
+    rows = market.rows()
+    rows["last_price"][1:], rows["close"] = 61.5, 50.25
+    rows["close"][rows["instrument_token"] == market.token(24_000, "PE")] = 0.0
+    market.publish(rows)
+    engine.recompute(now=NOW)
+
+    strike = next(row for row in client.get(URL).json()["strikes"] if row["strike"] == 24_000.0)
+
+    assert (strike["call"]["change"], strike["put"]["change"]) == (11.25, None)
+
+
 def test_a_chain_says_what_it_means_as_a_whole(client: APIClient, computed: OptionMarket) -> None:
     numbers = client.get(URL).json()["analytics"]
 
