@@ -264,11 +264,10 @@ def choose_prices(*, quotes: Quotes, mids: Floats | None = None, rules: Rules = 
     last = quotes.last
     mid = narrow_mids(quotes=quotes, rules=rules) if mids is None else mids
     narrow = np.isfinite(mid)
-    with np.errstate(invalid="ignore"):
-        live = (quotes.bid > 0.0) & (quotes.ask >= quotes.bid) & (quotes.quote_age <= rules.quote_seconds)
-        inside = ~live | ((last >= quotes.bid) & (last <= quotes.ask))
-        traded = last > 0.0
-        recent = traded & (quotes.trade_age <= rules.trade_seconds) & inside
+    live = (quotes.bid > 0.0) & (quotes.ask >= quotes.bid) & (quotes.quote_age <= rules.quote_seconds)
+    inside = ~live | ((last >= quotes.bid) & (last <= quotes.ask))
+    traded = last > 0.0
+    recent = traded & (quotes.trade_age <= rules.trade_seconds) & inside
     source = np.select(
         [narrow, recent, traded], [PriceSource.MID, PriceSource.LAST, PriceSource.STALE], default=PriceSource.NONE
     )

@@ -213,6 +213,22 @@ def test_no_forward_is_said_and_not_guessed(spot: float) -> None:
     assert (source, flags) == (ForwardSource.NONE, Flag.NO_FORWARD)
 
 
+def test_a_currency_below_a_rupee_has_a_forward_too() -> None:
+    penny = inputs(same=NO_FUTURE, parity=NO_PARITY, nearest=NO_FUTURE, spot=0.5)
+
+    assert chosen(choose_forwards(inputs=penny))[1] is ForwardSource.SPOT
+    assert chosen(choose_forwards(inputs=inputs(same={**SAME, "price": 0.5})))[:2] == (0.5, ForwardSource.FUTURE)
+
+
+def test_how_far_parity_may_disagree_is_data() -> None:
+    torn = inputs(same=NO_FUTURE, parity={**PARITY, "dispersion": 13.0})
+
+    found = choose_forwards(inputs=torn, rules=replace(DEFAULT_RULES, parity_disagreement=0.01))
+
+    assert chosen(found)[1] is ForwardSource.PARITY
+    assert (found.source.dtype, found.flags.dtype) == (np.uint8, np.uint16)
+
+
 def test_each_chain_gets_the_best_forward_of_its_own() -> None:
     columns = {name: np.array([value, value]) for name, value in KNOWN.items()}
     futures = {name: np.array([value, NAN]) for name, value in SAME.items()}
@@ -339,14 +355,15 @@ def test_chains_of_any_length_are_read_side_by_side() -> None:
         strike=np.stack([strike, strike, strike]),
         call=np.stack([call, short, np.full(len(strike), np.nan)]),
         put=np.stack([put, put, put]),
-        age=np.zeros((3, len(strike))),
+        age=np.stack([np.full(len(strike), age) for age in (1.0, 2.0, 3.0)]),
         spot=np.array([24_000.0, 25_000.0, 24_000.0]),
         years=np.full(3, 0.1),
         rate=np.full(3, 0.065),
     )
 
     assert found.value[:2] == pytest.approx([24_100.0, 24_100.0], abs=1e-9)
-    assert np.isnan(found.value[2])
+    assert found.age[:2].tolist() == [1.0, 2.0]
+    assert np.isnan([found.value[2], found.age[2]]).all()
     assert found.strikes.tolist() == [6, 6, 0]
 
 
@@ -360,6 +377,15 @@ def one_quote(**changes: float) -> Quotes:
     [
         ({}, 100.0, PriceSource.MID, 1.0, 0),
         ({"bid": 95.0, "ask": 105.0}, 100.0, PriceSource.MID, 1.0, 0),
+        ({"bid": 100.0, "ask": 100.0}, 100.0, PriceSource.MID, 1.0, 0),
+        ({"quote_age": 30.0}, 100.0, PriceSource.MID, 30.0, 0),
+        ({"bid": 90.0, "ask": 110.0, "quote_age": 30.0}, 100.5, PriceSource.LAST, 5.0, Flag.WIDE_SPREAD),
+        ({"bid": 90.0, "ask": 110.0, "last": 90.0}, 90.0, PriceSource.LAST, 5.0, Flag.WIDE_SPREAD),
+        ({"bid": 90.0, "ask": 110.0, "last": 110.0}, 110.0, PriceSource.LAST, 5.0, Flag.WIDE_SPREAD),
+        ({"bid": 90.0, "ask": 110.0, "trade_age": 60.0}, 100.5, PriceSource.LAST, 60.0, Flag.WIDE_SPREAD),
+        ({"bid": 0.5, "ask": 0.9, "last": 0.7}, 0.7, PriceSource.LAST, 5.0, Flag.WIDE_SPREAD),
+        ({"bid": 0.0, "ask": 0.05, "last": 0.05}, 0.05, PriceSource.LAST, 5.0, 0),
+        ({"bid": np.inf, "ask": np.inf}, 100.5, PriceSource.STALE, 5.0, Flag.STALE_PRICE | Flag.WIDE_SPREAD),
         ({"bid": 0.05, "ask": 0.15, "last": 0.1}, 0.1, PriceSource.MID, 1.0, 0),
         ({"bid": 90.0, "ask": 110.0}, 100.5, PriceSource.LAST, 5.0, Flag.WIDE_SPREAD),
         (
@@ -385,7 +411,12 @@ def test_the_price_chosen_is_remembered_with_its_source(
 
     assert chosen.value[0] == pytest.approx(value, nan_ok=True)
     assert (chosen.source[0], chosen.flags[0]) == (source, flags)
+    assert (chosen.source.dtype, chosen.flags.dtype) == (np.uint8, np.uint16)
     assert chosen.age[0] == pytest.approx(age, nan_ok=True)
+
+
+def test_mids_that_are_known_are_not_looked_for() -> None:
+    assert choose_prices(quotes=one_quote(), mids=np.array([77.0])).value[0] == 77.0
 
 
 def test_the_limits_of_the_choice_are_data() -> None:

@@ -1,9 +1,12 @@
 """Units, and the corrected reference values of the textbook option."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
 from greeks import kernel
+from greeks.kernel import Flag
 
 FORWARD, STRIKE, T, R, IV = 24_000.0, 24_100.0, 7 / 365, 0.065, 0.12
 
@@ -49,6 +52,55 @@ def test_a_second_order_value_is_the_slope_of_the_first_order_one(name: str, of:
     measured = getattr(kernel.greeks(FORWARD, STRIKE, T, R, 1.0, IV), name)[0]
 
     assert measured == pytest.approx(slope * scale, rel=1e-6)
+
+
+def on_spot(iv: float = IV) -> kernel.Result:
+    spot = FORWARD * np.exp(-0.05 * T)
+    raw = kernel.greeks(FORWARD, STRIKE, T, R, 1.0, iv)
+    return kernel.to_spot(result=raw, forward=FORWARD, spot=spot, t=T)
+
+
+def test_spot_vanna_is_the_slope_of_spot_delta() -> None:
+    step = 1e-6
+    slope = (on_spot(IV + step).delta[0] - on_spot(IV - step).delta[0]) / (2 * step)
+
+    assert on_spot().vanna[0] == pytest.approx(slope * 0.01, rel=1e-6)
+
+
+def test_what_does_not_depend_on_the_spot_stays_when_the_rest_is_turned_to_it() -> None:
+    raw, turned = kernel.greeks(FORWARD, STRIKE, T, R, 1.0, IV), on_spot()
+
+    for name in ("iv", "vega", "vomma", "intrinsic", "time_value", "flags"):
+        assert np.array_equal(getattr(turned, name), getattr(raw, name))
+
+
+def test_money_may_come_as_decimals() -> None:
+    exact = kernel.solve(120.5, FORWARD, STRIKE, T, R, 1.0)
+    price, forward, strike, spot, years = (
+        np.array([Decimal(text)]) for text in ("120.5", "24000", "24100", "23990", "0.02")
+    )
+
+    found = kernel.solve(price, forward, strike, T, R, 1.0)
+    turned = kernel.to_spot(result=found, forward=forward, spot=spot, t=years)
+
+    assert found.iv[0] == exact.iv[0]
+    assert turned.delta[0] == kernel.to_spot(result=exact, forward=24_000.0, spot=23_990.0, t=0.02).delta[0]
+
+
+def test_the_sensitivities_can_be_written_into_memory_that_is_there() -> None:
+    out = kernel.Result.allocate(2)
+
+    found = kernel.greeks(FORWARD, [STRIKE, FORWARD], T, R, 1.0, IV, out=out)
+
+    assert found is out
+    assert np.array_equal(out.delta, kernel.greeks(FORWARD, [STRIKE, FORWARD], T, R, 1.0, IV).delta)
+
+
+@pytest.mark.parametrize(
+    ("total", "flag"), [(5.0, 0), (5.0000001, Flag.OUT_OF_RANGE), (1e-6, 0), (9.99e-7, Flag.OUT_OF_RANGE)]
+)
+def test_a_total_volatility_up_to_the_limits_is_in_range(total: float, flag: int) -> None:
+    assert kernel.greeks(100.0, 100.0, 1.0, 0.0, 1.0, total).flags[0] == flag
 
 
 @pytest.mark.parametrize(
