@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from accounts import egress, health
 from accounts.addresses import EgressCheck
 from accounts.models import AuditEntry, BrokerAccount
+from accounts.once import once
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label, current_credentials, login_for, visible_accounts
 from accounts.serializers import (
@@ -40,6 +41,7 @@ class AddressesView(APIView):
         request=AddressesSerializer,
         responses=RegisteredAddressesSerializer,
     )
+    @once
     def put(self, request: Request, label: str) -> Response:
         """Make these the registered addresses; orders leave from one of them, or not at all."""
         principal = caller_of(request)
@@ -56,6 +58,7 @@ class EgressCheckView(APIView):
     required_scopes = {"POST": "ops:write"}
 
     @extend_schema(operation_id="accounts_egress_check", request=None, responses=RegisteredAddressesSerializer)
+    @once
     def post(self, request: Request, label: str) -> Response:
         """Look now from where the account's orders leave."""
         principal = caller_of(request)

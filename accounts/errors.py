@@ -106,6 +106,27 @@ class EgressUnseen(PlatformError):
     retryable = True
 
 
+class IdempotencyKeyUnusable(PlatformError):
+    """The Idempotency-Key is empty, too long or holds invisible characters."""
+
+    code = "idempotency_key_unusable"
+
+
+class WriteKeyReused(PlatformError):
+    """The same Idempotency-Key came with another request."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+class WriteUnsettled(PlatformError):
+    """The first request with the Idempotency-Key has not ended: ask again, and look when that does not help."""
+
+    code = "idempotency_unsettled"
+    status = 409
+    retryable = True
+
+
 class ReasonMissing(PlatformError):
     """The deed goes into the audit trail, so it needs a reason."""
 

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from accounts import credentials
 from accounts.login_provider import login_provider
+from accounts.once import once
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label, current_credential
 from accounts.serializers import AccountSerializer, AccountStatus
@@ -44,6 +45,7 @@ class LoginView(APIView):
         return Response({"url": login_provider().page(account=account, user_id=principal.user_id)})
 
     @extend_schema(operation_id="accounts_log_in", request=RequestTokenSerializer, responses=AccountSerializer)
+    @once
     def post(self, request: Request, label: str) -> Response:
         """Log an account in; the same token again changes nothing."""
         principal = caller_of(request)

@@ -277,3 +277,25 @@ class RevokedToken(models.Model):
 
     def __str__(self) -> str:
         return f"token:{self.digest[:16]}"
+
+
+class KeptAnswer(models.Model):
+    """What a write was answered, for whoever sends it again; without a status it is still at work."""
+
+    id = models.UUIDField(primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=128)
+    fingerprint = models.CharField(max_length=64)
+    asked_at = models.DateTimeField(db_index=True)
+    status = models.PositiveSmallIntegerField(null=True)
+    headers = models.JSONField(default=dict)
+    body = models.TextField(blank=True)
+    sealed_body = SealedField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["user", "key"], name="answer_once_per_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.key}"

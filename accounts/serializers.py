@@ -38,8 +38,8 @@ class LoginSerializer(serializers.Serializer[AccountStatus]):
     """Whether somebody has logged in today."""
 
     live = serializers.BooleanField()
-    expires_at = serializers.DateTimeField(source="credential.token_expires_at", default=None)
-    logged_in_at = serializers.DateTimeField(source="credential.logged_in_at", default=None)
+    expires_at = serializers.DateTimeField(source="credential.token_expires_at", default=None, allow_null=True)
+    logged_in_at = serializers.DateTimeField(source="credential.logged_in_at", default=None, allow_null=True)
     seconds_left = serializers.IntegerField()
 
 
@@ -57,18 +57,18 @@ class AccountSerializer(serializers.Serializer[Any]):
     label = serializers.CharField(source="account.label")  # type: ignore[assignment] # DRF takes it out of the class
     broker_user_id = serializers.CharField(source="account.broker_user_id")
     owner = serializers.CharField(source="account.owner")
-    group = serializers.CharField(source="account.group.name", default=None)
+    group = serializers.CharField(source="account.group.name", default=None, allow_null=True)
     streams_data = serializers.BooleanField(source="account.streams_data")
     places_orders = serializers.BooleanField(source="account.places_orders")
-    source_address = serializers.IPAddressField(source="account.source_address")
+    source_address = serializers.IPAddressField(source="account.source_address", allow_null=True)
     order_proxy = serializers.CharField(source="account.order_proxy")
     egress_fault = serializers.CharField(source="account.egress_fault")
     state = serializers.ChoiceField(choices=BrokerAccount.State.choices, source="account.state")
     state_reason = serializers.CharField(source="account.state_reason")
-    state_changed_at = serializers.DateTimeField(source="account.state_changed_at")
-    recovers_at = serializers.DateTimeField(source="account.recovers_at")
+    state_changed_at = serializers.DateTimeField(source="account.state_changed_at", allow_null=True)
+    recovers_at = serializers.DateTimeField(source="account.recovers_at", allow_null=True)
     login = LoginSerializer(source="*")
-    credential = CredentialSerializer()
+    credential = CredentialSerializer(allow_null=True)
 
 
 class AccountListSerializer(serializers.Serializer[object]):

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import audit, credentials, egress, health, probing, resealing
 from accounts.errors import EgressUnseen, LoginNeeded
 from accounts.models import BrokerAccount, RevokedToken
+from accounts.once import forget_answers
 from accounts.queries import login_for
 from accounts.shared import Resting, SharedScripts
 from accounts.tokens import LEEWAY
@@ -27,10 +28,11 @@ def restore_recovered(**_: object) -> None:
 
 @shared_task
 def expire_tokens(**_: object) -> None:
-    """Forget tokens past their time."""
+    """Forget tokens past their time, and what was kept for those who send a write again."""
     now = timezone.now()
     credentials.expire_tokens(now=now)
     RevokedToken.objects.filter(expires_at__lt=now - LEEWAY).delete()
+    forget_answers(now=now)
 
 
 @shared_task

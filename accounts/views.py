@@ -20,6 +20,7 @@ from accounts import credentials, health, probing
 from accounts.errors import Forbidden, PlatformError
 from accounts.login_provider import login_provider
 from accounts.models import BrokerAccount, User
+from accounts.once import once
 from accounts.permissions import caller_of
 from accounts.queries import (
     Principal,
@@ -66,6 +67,7 @@ class AccountListView(APIView):
         return Response({"results": AccountSerializer(rows, many=True).data})
 
     @extend_schema(operation_id="accounts_add", request=NewAccountSerializer, responses={201: AccountSerializer})
+    @once
     def post(self, request: Request) -> Response:
         """Bring in an account; a caller limited to some accounts does not see it until it is given to them."""
         form = NewAccountSerializer(data=request.data)
@@ -86,6 +88,7 @@ class AccountView(APIView):
         return Response(_document(account_by_label(label=label, principal=caller_of(request))))
 
     @extend_schema(operation_id="accounts_change", request=AccountChangeSerializer, responses=AccountSerializer)
+    @once
     def patch(self, request: Request, label: str) -> Response:
         """Change what an account is used for."""
         principal = caller_of(request)
@@ -98,8 +101,12 @@ class AccountView(APIView):
         return Response(_document(changed))
 
     @extend_schema(operation_id="accounts_delete", request=ReasonSerializer, responses={204: None})
+    @once
     def delete(self, request: Request, label: str) -> Response:
-        """Take away a cordoned or retired account that never did anything; one with a history is only retired."""
+        """Take away a cordoned or retired account that never did anything; one with a history is only retired.
+
+        The body says why: {"reason": "opened by mistake"}.
+        """
         principal = caller_of(request)
         account = account_by_label(label=label, principal=principal)
         form = ReasonSerializer(data=request.data)
@@ -115,6 +122,7 @@ class AccountStateView(APIView):
     required_scopes = {"PUT": "ops:write"}
 
     @extend_schema(operation_id="accounts_state", request=StateSerializer, responses=AccountSerializer)
+    @once
     def put(self, request: Request, label: str) -> Response:
         """Cordon, uncordon or retire an account."""
         principal = caller_of(request)
@@ -132,6 +140,7 @@ class ProbeView(APIView):
     required_scopes = {"POST": "ops:write"}
 
     @extend_schema(operation_id="accounts_probe", request=None, responses=ProbeSerializer)
+    @once
     def post(self, request: Request, label: str) -> Response:
         """Ask the broker who the login belongs to; a dead token is forgotten."""
         account = account_by_label(label=label, principal=caller_of(request))
@@ -147,6 +156,7 @@ class CredentialsView(APIView):
     stepped_up = ("POST",)
 
     @extend_schema(operation_id="accounts_rotate", request=RotationSerializer, responses={201: AccountSerializer})
+    @once
     def post(self, request: Request, label: str) -> Response:
         """Rotate key and secret; the next login uses them."""
         principal = caller_of(request)

@@ -13,6 +13,9 @@ compile() {
 compile --generate-hashes --output-file requirements.lock "$@" requirements.in
 compile --generate-hashes --output-file requirements-dev.lock "$@" --constraint requirements.lock requirements.in requirements-dev.in
 
+# The reader of the rules wants other versions of what we have, so it lives in an environment of its own.
+compile --generate-hashes --output-file deploy/semgrep/semgrep.lock "$@" deploy/semgrep/requirements.in
+
 # A plain pip install takes the repacked client from its folder. A folder cannot carry a hash, so the lock names the
 # official wheel instead and is installed with --no-deps.
 plain=$(compile --no-header --no-annotate --constraint requirements.lock requirements.in)

@@ -183,21 +183,29 @@ class ListBodySerializer(NamedSerializer):
         return attrs
 
 
-class ListSerializer(serializers.ModelSerializer[InstrumentList]):
-    """A saved list."""
+class ListHeadSerializer(serializers.ModelSerializer[InstrumentList]):
+    """A saved list, without what is on it."""
 
     size = serializers.IntegerField(read_only=True)
-    instruments = serializers.ListField(child=serializers.CharField(), read_only=True, required=False)
 
     class Meta:
         model = InstrumentList
-        fields = ("name", "description", "stream", "saved_by", "saved_at", "size", "instruments")
+        fields: tuple[str, ...] = ("name", "description", "stream", "saved_by", "saved_at", "size")
+
+
+class ListSerializer(ListHeadSerializer):
+    """A saved list."""
+
+    instruments = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta(ListHeadSerializer.Meta):
+        fields = (*ListHeadSerializer.Meta.fields, "instruments")
 
 
 class ListListSerializer(serializers.Serializer[Any]):
     """Saved lists by name."""
 
-    results = ListSerializer(many=True)
+    results = ListHeadSerializer(many=True)
 
 
 class WindowBodySerializer(StrictSerializer, serializers.ModelSerializer[ChainWindow]):

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.cursors import read_cursor, write_cursor
+from accounts.once import once
 from accounts.permissions import caller_of
 from kite.types import Mode
 from market_data import lists, subscriptions, windows
@@ -19,6 +20,7 @@ from market_data.errors import ListUnknown
 from market_data.models import ChainWindow, Instrument, Subscription
 from market_data.serializers import (
     ListBodySerializer,
+    ListHeadSerializer,
     ListListSerializer,
     ListSerializer,
     SubscriptionListSerializer,
@@ -63,6 +65,7 @@ class SubscriptionListView(APIView):
         return Response({"results": SubscriptionSerializer(page, many=True).data, "next": more})
 
     @extend_schema(operation_id="subscriptions_add", request=WishSerializer, responses=SubscriptionListSerializer)
+    @once
     def post(self, request: Request) -> Response:
         """Want instruments streamed; wanting them again only changes mode and reason."""
         wanted = _wish_of(request)
@@ -70,14 +73,18 @@ class SubscriptionListView(APIView):
         return Response({**_mine(request), "created": created})
 
     @extend_schema(operation_id="subscriptions_replace", request=WishSerializer, responses=SubscriptionListSerializer)
+    @once
     def put(self, request: Request) -> Response:
         """Want exactly these instruments streamed, and nothing the caller wanted before."""
         change = subscriptions.replace(**_wish_of(request))
         return Response({**_mine(request), "created": change.added, "deleted": change.removed})
 
-    @extend_schema(operation_id="subscriptions_remove", request=UnwishSerializer, responses=SubscriptionListSerializer)
+    @extend_schema(
+        operation_id="subscriptions_remove", request=UnwishSerializer, responses={200: SubscriptionListSerializer}
+    )
+    @once
     def delete(self, request: Request) -> Response:
-        """Want instruments, or everything, no more."""
+        """Want instruments, or everything, no more: the body says which, as in POST, or {"everything": true}."""
         form = UnwishSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         if form.validated_data["everything"]:
@@ -96,7 +103,7 @@ class ListListView(APIView):
     @extend_schema(operation_id="lists_list", responses=ListListSerializer)
     def get(self, request: Request) -> Response:
         """Name the saved lists."""
-        return Response({"results": ListSerializer(lists.every(), many=True).data})
+        return Response({"results": ListHeadSerializer(lists.every(), many=True).data})
 
 
 class ListView(APIView):
@@ -110,6 +117,7 @@ class ListView(APIView):
         return Response(_list_document(name))
 
     @extend_schema(operation_id="lists_save", request=ListBodySerializer, responses=ListSerializer)
+    @once
     def put(self, request: Request, name: str) -> Response:
         """Save instruments under a name; with a mode the list is streamed as a whole."""
         if len(name) > LONGEST_NAME:
@@ -128,6 +136,7 @@ class ListView(APIView):
         return Response(_list_document(name))
 
     @extend_schema(operation_id="lists_delete", responses={204: None})
+    @once
     def delete(self, request: Request, name: str) -> Response:
         """Forget a list."""
         lists.drop(name=name)
@@ -152,6 +161,7 @@ class WindowView(APIView):
     required_scopes = {"PUT": "market:write", "DELETE": "market:write"}
 
     @extend_schema(operation_id="windows_save", request=WindowBodySerializer, responses=WindowSerializer)
+    @once
     def put(self, request: Request, underlying: str) -> Response:
         """Want the strikes around an underlying's price, wherever it goes."""
         form = WindowBodySerializer(data=request.data)
@@ -162,6 +172,7 @@ class WindowView(APIView):
         return Response(WindowSerializer(window).data)
 
     @extend_schema(operation_id="windows_delete", responses={204: None})
+    @once
     def delete(self, request: Request, underlying: str) -> Response:
         """Want them no more."""
         windows.drop(underlying=underlying, wanted_by=_wisher(request))
@@ -204,7 +215,7 @@ def _list_document(name: str) -> dict[str, object]:
     entries: list[Instrument] = list(
         Instrument.objects.filter(pk__in=row.entries.values("instrument")).order_by("exchange", "tradingsymbol")
     )
-    return {**ListSerializer(row).data, "instruments": [str(one) for one in entries]}
+    return {**ListHeadSerializer(row).data, "instruments": [str(one) for one in entries]}
 
 
 def _wisher(request: Request) -> str:

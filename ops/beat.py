@@ -1,6 +1,9 @@
 """Beat that runs once however many are started: the holder of a lease schedules, the others wait."""
 
+import contextlib
+import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -15,6 +18,25 @@ log = structlog.get_logger(__name__)
 
 LEASE_KEY = 7_241_955_120
 SAY_SECONDS = 2.0
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hear a stop signal only when this is over.
+
+    The library's handler writes to the database from wherever it interrupts: in the midst of another statement it would
+    wait for itself for ever.
+    """
+    heard: list[int] = []
+    stops = (signal.SIGTERM, signal.SIGINT)
+    handlers = {number: signal.signal(number, lambda told, _: heard.append(told)) for number in stops}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for told in heard[:1]:
+            signal.raise_signal(told)
 
 
 class Lease:
@@ -65,10 +87,15 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc] # the library is
         self._leading = False
         self._since = 0.0
         self._said = 0.0
-        super().__init__(*args, **kwargs)
+        with undisturbed():
+            super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Run what is due, if this process leads; return the seconds until the next look."""
+        with undisturbed():
+            return self._tick(*args, **kwargs)
+
+    def _tick(self, *args: Any, **kwargs: Any) -> float:
         leading = self._lease.held()
         if leading and not self._leading:
             log.info("ops.beat.leading")
@@ -80,6 +107,11 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc] # the library is
         if not leading:
             return float(self.max_interval)
         return float(super().tick(*args, **kwargs))
+
+    def sync(self) -> None:
+        """Write what ran."""
+        with undisturbed():
+            super().sync()
 
     def close(self) -> None:
         """Write what ran and let another lead."""

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.audit import record
+from accounts.once import once
 from accounts.permissions import caller_of
 from ops.errors import JobUnknown
 from ops.status import recent
@@ -42,6 +43,7 @@ class JobView(APIView):
     required_scopes = {"POST": "ops:write"}
 
     @extend_schema(operation_id="jobs_start", request=None, responses={202: JobSerializer})
+    @once
     def post(self, request: Request, name: str) -> Response:
         """Start a periodic job now: instruments, calendar, candles, gaps or books."""
         if name not in JOBS:

@@ -1,13 +1,14 @@
 """The API of halts: engage at once, let go with two people, clear what is open and say what is left."""
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import BrokerAccount, TradingHalt
+from accounts.once import once
 from accounts.permissions import caller_of
 from accounts.queries import Principal, open_halts
 from ops import clearing, halt
@@ -22,6 +23,10 @@ from ops.serializers import (
 )
 from ops.stops import HaltReport
 
+CLEARED = PolymorphicProxySerializer(
+    "Cleared", [ReportSerializer, ApprovalAskedSerializer], resource_type_field_name=None
+)
+
 
 class HaltsView(APIView):
     """GET and POST /api/v1/halts."""
@@ -35,6 +40,7 @@ class HaltsView(APIView):
         return Response(HaltSerializer([row for row in open_halts() if _sees(principal, row)], many=True).data)
 
     @extend_schema(operation_id="halts_engage", request=EngageSerializer, responses={201: HaltSerializer})
+    @once
     def post(self, request: Request) -> Response:
         """Stop trading; from the answer on no order leaves that was not on the wire."""
         principal = caller_of(request)
@@ -69,6 +75,7 @@ class ReleaseView(APIView):
         request=ReleaseSerializer,
         responses={200: HaltSerializer, 202: ApprovalAskedSerializer},
     )
+    @once
     def post(self, request: Request, halt_id: int) -> Response:
         """Let trading go on once a second person approved it; with `ask`, ask for that."""
         principal = caller_of(request)
@@ -97,7 +104,8 @@ class ClearingView(APIView):
             raise HaltUnknown(f"nothing is cleared under halt {halt_id}")
         return Response(ReportSerializer(report).data)
 
-    @extend_schema(operation_id="halts_clear", request=ClearSerializer, responses={202: ReportSerializer})
+    @extend_schema(operation_id="halts_clear", request=ClearSerializer, responses={202: CLEARED})
+    @once
     def post(self, request: Request, halt_id: int) -> Response:
         """Take back what is open, and with `flatten` close the positions, which a second person must have approved."""
         principal = caller_of(request)

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.cursors import newest_first
+from accounts.once import once
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label
 from orders import baskets, groups, intake
@@ -71,6 +72,7 @@ class BasketView(APIView):
         return Response(document_of(baskets.visible_group(principal=caller_of(request), group_id=group_id)))
 
     @extend_schema(operation_id="baskets_cancel", responses={202: BasketSerializer}, parameters=[PREFER])
+    @once
     def delete(self, request: Request, group_id: UUID) -> Response:
         """Call a group off: what waits is not sent, what is open is cancelled, what traded stays."""
         principal, now = caller_of(request), timezone.now()

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.cursors import newest_first
+from accounts.once import once
 from accounts.permissions import caller_of
 from accounts.strict import StrictSerializer
 from orders import intake, letters
@@ -125,6 +126,7 @@ class AcknowledgementView(APIView):
     required_scopes: ClassVar[dict[str, str]] = {"POST": "ops:write"}
 
     @extend_schema(operation_id="orders_acknowledge", request=AcknowledgementSerializer, responses=OrderSerializer)
+    @once
     def post(self, request: Request, order_id: UUID) -> Response:
         """Take note of an order of ours that nobody here remembers, so that its account may order again."""
         body = AcknowledgementSerializer(data=request.data)

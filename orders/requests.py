@@ -16,6 +16,9 @@ KEY = re.compile(r"[\x21-\x7e]{1,128}")
 IDEMPOTENCY = OpenApiParameter(
     "Idempotency-Key", str, OpenApiParameter.HEADER, required=True, description="Your own id of this write."
 )
+MAY_REPEAT = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="Your own id of this write; it may be left out."
+)
 PREFER = OpenApiParameter(
     "Prefer", str, OpenApiParameter.HEADER, description="wait=N: answer when the broker has, after N seconds at most."
 )

@@ -24,7 +24,7 @@ from orders.clock import trading_day
 from orders.models import Order, OrderCommand, OrderEvent, Trade
 from orders.pages import page_of_trades
 from orders.queries import budget_of
-from orders.requests import IDEMPOTENCY, PREFER, idempotency_key, preferred_wait, sessions_of, wait_until
+from orders.requests import IDEMPOTENCY, MAY_REPEAT, PREFER, idempotency_key, preferred_wait, sessions_of, wait_until
 from orders.serializers import (
     AskedSerializer,
     EventListSerializer,
@@ -116,7 +116,9 @@ class OrderView(APIView):
         return asked_response(request, asked)
 
     @extend_schema(
-        operation_id="orders_cancel", responses={202: AskedSerializer, 200: AskedSerializer}, parameters=[PREFER]
+        operation_id="orders_cancel",
+        responses={202: AskedSerializer, 200: AskedSerializer},
+        parameters=[MAY_REPEAT, PREFER],
     )
     def delete(self, request: Request, order_id: UUID) -> Response:
         """Ask for the end of an order; asking twice is asking once."""

@@ -34,7 +34,7 @@ from portfolio.serializers import (
 )
 from portfolio.views import ReadingView, sessions_of
 
-ANSWERS: dict[int, Any] = {200: InstructionSerializer, 202: InstructionSerializer, 422: InstructionSerializer}
+ANSWERS: dict[int, Any] = {200: InstructionSerializer, 202: InstructionSerializer}
 PROBLEM = "application/problem+json"
 REFUSALS = {
     State.REFUSED: status.HTTP_422_UNPROCESSABLE_ENTITY,

@@ -22,6 +22,7 @@ from redis import Redis  # noqa: E402
 from redis.backoff import NoBackoff  # noqa: E402
 from redis.retry import Retry  # noqa: E402
 
+from tests.conformance import FAULTS  # noqa: E402
 from tests.panel_client import PanelClient  # noqa: E402
 from tests.proving import numbers  # noqa: E402, F401
 from tests.sandbox_server import sandbox, sandbox_server  # noqa: E402, F401
@@ -66,6 +67,20 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def fast_passwords() -> None:
     """Hash passwords quickly: their strength is not what a test is about."""
     django_settings.PASSWORD_HASHERS = [FAST_HASHER]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def witness() -> None:
+    """Let a witness hold every answer of the API against the schema."""
+    django_settings.MIDDLEWARE = ["tests.conformance.Witness", *django_settings.MIDDLEWARE]
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_described() -> Iterator[None]:
+    """Fail a test in which the API said what its schema does not."""
+    FAULTS.clear()
+    yield
+    assert FAULTS == []
 
 
 @pytest.fixture

@@ -202,7 +202,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["accounts.parsers.BoundedJSONParser"],
     "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.CallerThrottle"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "ticker_site.openapi.Schema",
     "EXCEPTION_HANDLER": "ticker_site.exceptions.problem",
     "COERCE_DECIMAL_TO_STRING": False,
 }
@@ -229,6 +229,10 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "ticker_site.openapi.add_examples",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "ProductEnum": "kite.types.Product",
         "ExchangeEnum": "kite.types.Exchange",

@@ -61,7 +61,6 @@ def post(*, target: Target, body: bytes, headers: Mapping[str, str], ca_file: st
     connection = _Pinned(target, context=context)
     # A receiver that sends a byte now and then would keep a worker for hours: the whole has one limit.
     watch = threading.Timer(TOTAL_SECONDS, connection.give_up)
-    watch.daemon = True
     started = time.monotonic()
     watch.start()
     try:
@@ -70,6 +69,7 @@ def post(*, target: Target, body: bytes, headers: Mapping[str, str], ca_file: st
         answer = Answer(None, "", f"{type(error).__name__}: {error}"[:300], None, _since(started))
     finally:
         watch.cancel()
+        watch.join(TOTAL_SECONDS)
         connection.close()
     # What was cut off may read like an answer that ended by itself.
     late = Answer(None, "", f"no whole answer within {TOTAL_SECONDS:g} s", None, _since(started))

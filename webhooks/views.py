@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.cursors import newest_first
+from accounts.once import once, once_sealed
 from accounts.permissions import caller_of
 from webhooks import delivery, keeping, tasks
 from webhooks.announcing import announce_to
@@ -50,6 +51,7 @@ class EndpointListView(APIView):
         return Response({"results": [endpoint_document(row) for row in rows]})
 
     @extend_schema(operation_id="webhooks_add", request=NewEndpointSerializer, responses={201: KeptSerializer})
+    @once_sealed
     def post(self, request: Request) -> Response:
         """Add a webhook; its signing secret is in this answer and nowhere else."""
         body = NewEndpointSerializer(data=request.data)
@@ -71,6 +73,7 @@ class EndpointView(APIView):
         return Response(endpoint_document(found))
 
     @extend_schema(operation_id="webhooks_change", request=EndpointChangeSerializer, responses=EndpointSerializer)
+    @once
     def patch(self, request: Request, endpoint_id: UUID) -> Response:
         """Change a webhook; enabling it again lets it start afresh."""
         principal = caller_of(request)
@@ -81,6 +84,7 @@ class EndpointView(APIView):
         return Response(endpoint_document(changed))
 
     @extend_schema(operation_id="webhooks_remove", responses={204: None})
+    @once
     def delete(self, request: Request, endpoint_id: UUID) -> Response:
         """Remove a webhook and forget its secret."""
         principal = caller_of(request)
@@ -95,6 +99,7 @@ class SecretView(APIView):
     required_scopes: ClassVar[dict[str, str]] = {"POST": WRITE}
 
     @extend_schema(operation_id="webhooks_rotate_secret", request=None, responses=KeptSerializer)
+    @once_sealed
     def post(self, request: Request, endpoint_id: UUID) -> Response:
         """Make a new signing secret; the former one signs beside it for a day."""
         principal = caller_of(request)
@@ -108,6 +113,7 @@ class TestView(APIView):
     required_scopes: ClassVar[dict[str, str]] = {"POST": WRITE}
 
     @extend_schema(operation_id="webhooks_test", request=None, responses={202: DeliverySerializer})
+    @once
     def post(self, request: Request, endpoint_id: UUID) -> Response:
         """Send a message that means nothing, to see whether it arrives."""
         principal = caller_of(request)
@@ -162,6 +168,7 @@ class ReplayView(APIView):
     required_scopes: ClassVar[dict[str, str]] = {"POST": WRITE}
 
     @extend_schema(operation_id="webhook_deliveries_replay", request=None, responses={202: DeliverySerializer})
+    @once
     def post(self, request: Request, delivery_id: UUID) -> Response:
         """Send a message again under the same id."""
         again = delivery.replay(delivery=_visible(request, delivery_id), now=timezone.now())

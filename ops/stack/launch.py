@@ -11,6 +11,8 @@ from pathlib import Path
 from ops.stack.program import Program, UnixUser
 
 PR_SET_PDEATHSIG = 1
+# Making a database is the longest of them.
+OUTPUT_SECONDS = 300
 FORBID_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 
@@ -47,6 +49,7 @@ def output_of(*, command: Sequence[str], folder: Path, user: UnixUser | None = N
         user=user.uid if user else None,
         group=user.gid if user else None,
         extra_groups=[] if user else None,
+        timeout=OUTPUT_SECONDS,
     )
     return done.stdout
 

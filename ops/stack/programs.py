@@ -44,7 +44,6 @@ def platform_programs(*, environment: Mapping[str, str], place: Place, listener:
         stage: Stage = Stage.EDGE,
         ready_text: str = "",
         pool: str = "",
-        stop_seconds: float = GRACE_SECONDS + 2,
     ) -> Program:
         pooled = {"DATABASE_POOL": pool} if pool else {}
         return Program(
@@ -54,7 +53,7 @@ def platform_programs(*, environment: Mapping[str, str], place: Place, listener:
             environment={**environment, **pooled},
             stage=stage,
             ready_text=ready_text,
-            stop_seconds=stop_seconds,
+            stop_seconds=GRACE_SECONDS + 2,
         )
 
     return (
@@ -74,8 +73,7 @@ def platform_programs(*, environment: Mapping[str, str], place: Place, listener:
             stage=Stage.WORKER,
             ready_text=" ready.",
         ),
-        # Told to stop while it reads its schedule, it hangs. Killed it loses nothing: its lease ends with its link.
-        program("beat", *CELERY, "beat", "--pidfile=", stop_seconds=1.0),
+        program("beat", *CELERY, "beat", "--pidfile="),
     )
 
 

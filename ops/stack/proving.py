@@ -19,6 +19,7 @@ from ops.stack.proofs import Bound, Proof
 JOURNAL = "PROOF_JOURNAL"
 SEEDS = "PROOF_SEEDS"
 LOOK_SECONDS = 0.2
+ENDING_SECONDS = 60
 # The servers of an installation: a proof never touches them, it starts its own.
 NOT_INHERITED = ("DATABASE_URL", "REDIS_URL", "KITE_REST_ROOT", "KITE_WS_ROOT")
 MERGE: Mapping[str, Callable[[float, float], float]] = {
@@ -95,7 +96,7 @@ def prove(*, proof: Proof, long: bool, seeds: int | None, told: Told) -> dict[st
             finally:
                 if child.poll() is None:
                     child.terminate()
-                    child.wait()
+                    child.wait(ENDING_SECONDS)
         tail = log.read_text(errors="replace")[-4000:]
     verdict, reasons = judge(proof=proof, progress=progress, code=child.returncode, long=long)
     return {
@@ -190,7 +191,7 @@ def _commit() -> str:
 
 
 def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True, timeout=ENDING_SECONDS)  # noqa: S607
     return done.stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""Make the virtual environment `.venv` equal to a lock file. Standard library only, and readable by an old Python."""
+"""Make a virtual environment equal to a lock file. Standard library only, and readable by an old Python."""
 
 import fcntl
 import hashlib
@@ -19,16 +19,17 @@ STAMP = "installed-locks"
 STRICT = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
 
 
-def prepare(*, root: Path, lock: str) -> str:
+def prepare(*, root: Path, lock: str, folder: str = ".venv") -> str:
     """Return the environment's Python, with everything in `lock` installed; leave with a sentence if that cannot be."""
     _require_python()
-    python = root / ".venv" / "bin" / "python"
+    home = root / folder
+    python = home / "bin" / "python"
     wanted = _stamp_line(root, lock)
-    if python.exists() and wanted in _stamps(root):
+    if python.exists() and wanted in _stamps(home):
         return str(python)
     with _alone(root):
-        if not (python.exists() and wanted in _stamps(root)):
-            _install(root, lock, wanted)
+        if not (python.exists() and wanted in _stamps(home)):
+            _install(root, lock, home)
     return str(python)
 
 
@@ -49,24 +50,23 @@ def _works(python: str) -> bool:
     return subprocess.call([python, "-c", program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
 
 
-def _install(root: Path, lock: str, wanted: str) -> None:
+def _install(root: Path, lock: str, home: Path) -> None:
     began = time.monotonic()
     uv = shutil.which("uv")
     _say(f"Installing {_count(root / lock)} packages from {lock} with {'uv' if uv else 'pip (about a minute)'} …")
-    _make_environment(root, uv)
-    python = str(root / ".venv" / "bin" / "python")
+    _make_environment(home, uv)
+    python = str(home / "bin" / "python")
     if uv:
         _call([uv, "pip", "install", "--quiet", "--python", python, *STRICT, "-r", str(root / lock)])
     else:
         _pip(python, root / lock)
     # The development lock contains the other one; installing either makes the stamps of an older lock untrue.
-    lines = [wanted] if lock == "requirements.lock" else [_stamp_line(root, "requirements.lock"), wanted]
-    (root / ".venv" / STAMP).write_text("".join(f"{line}\n" for line in lines))
+    held = ["requirements.lock", lock] if lock == "requirements-dev.lock" else [lock]
+    (home / STAMP).write_text("".join(f"{_stamp_line(root, name)}\n" for name in held))
     _say(f"Installed in {time.monotonic() - began:.0f} s.")
 
 
-def _make_environment(root: Path, uv: Optional[str]) -> None:  # noqa: UP045
-    folder = root / ".venv"
+def _make_environment(folder: Path, uv: Optional[str]) -> None:  # noqa: UP045
     python = folder / "bin" / "python"
     if python.exists() and _works(str(python)) and (uv or _has_pip(str(python))):
         return
@@ -129,8 +129,8 @@ def _count(lock: Path) -> int:
     return sum("==" in line and not line.startswith((" ", "#")) for line in lock.read_text().splitlines())
 
 
-def _stamps(root: Path) -> List[str]:  # noqa: UP006
-    stamp = root / ".venv" / STAMP
+def _stamps(home: Path) -> List[str]:  # noqa: UP006
+    stamp = home / STAMP
     return stamp.read_text().splitlines() if stamp.exists() else []
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,24 @@ def test_the_example_streams_orders_cancels_and_shows_the_position(platform: Pla
     assert "then: CANCELLED" in done.stdout
     assert "bought: COMPLETE" in done.stdout
     assert "WIPRO" in done.stdout.partition("positions:")[2]
+
+
+def test_the_program_of_the_api_page_runs_as_it_stands_there(platform: Platform) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(), re.DOTALL)
+    environment = {
+        **os.environ,
+        "TICKER_URL": platform.url,
+        "TICKER_KEY": platform.api_key,
+        "PYTHONPATH": str(EXAMPLES.parent),
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=90, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "then CANCELLED" in done.stdout
+    assert "position INFY" in done.stdout
 
 
 def test_an_account_is_logged_in_with_the_client_alone(platform: Platform) -> None:

@@ -57,10 +57,11 @@ def _views(patterns: list[Any], prefix: str) -> Iterator[tuple[str, Any, tuple[t
         elif isinstance(pattern, URLPattern) and shape.startswith("/api/"):
             view = getattr(pattern.callback, "view_class", None)
             if view is not None and issubclass(view, APIView):
-                yield _plain(shape), view, tuple(pattern.pattern.converters.items())
+                yield plain(shape), view, tuple(pattern.pattern.converters.items())
 
 
-def _plain(shape: str) -> str:
+def plain(shape: str) -> str:
+    """Return a route of Django as the schema writes it."""
     parts = []
     for part in shape.split("/"):
         inner = part[1:-1].partition(":")[2] or part[1:-1]

@@ -10,13 +10,16 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
+from jsonschema import Draft202012Validator, FormatChecker
 from redis import Redis
+from rest_framework.permissions import AllowAny
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from accounts.queries import Principal
 from tests.architecture.sources import ROOT
 from tests.factories import principal
+from tests.security.routes import Deed, deeds
 
 OF_THE_SCHEMA = {"/api/v1/schema", "/api/v1/docs"}
 
@@ -54,6 +57,53 @@ def test_every_operation_says_what_it_does(schema: Any) -> None:
     ]
 
     assert silent == []
+
+
+def bodies(schema: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every body of the API, asked or answered."""
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            for body in operation.get("requestBody", {}).get("content", {}).values():
+                yield f"{method} {path} request", body
+            for status, answer in operation["responses"].items():
+                if "$ref" in answer:
+                    answer = schema["components"]["responses"][answer["$ref"].rpartition("/")[2]]  # noqa: PLW2901
+                for body in answer.get("content", {}).values():
+                    yield f"{method} {path} {status}", body
+
+
+def examples(body: Any) -> list[Any]:
+    named = [example["value"] for example in body.get("examples", {}).values()]
+    return [*named, body["example"]] if "example" in body else named
+
+
+def test_every_body_has_an_example(schema: Any) -> None:
+    assert [name for name, body in bodies(schema) if not examples(body)] == []
+
+
+def test_every_example_is_what_its_schema_says(schema: Any) -> None:
+    faults = [
+        f"{name} {list(error.absolute_path)}: {error.message[:100]}"
+        for name, body in bodies(schema)
+        for example in examples(body)
+        for error in Draft202012Validator(
+            {**body["schema"], "components": schema["components"]}, format_checker=FormatChecker()
+        ).iter_errors(example)
+    ]
+
+    assert faults == []
+
+
+def test_it_is_openapi_3_1(schema: Any) -> None:
+    assert schema["openapi"].startswith("3.1.")
+
+
+@pytest.mark.parametrize("deed", [deed for deed in deeds() if deed.route not in OF_THE_SCHEMA], ids=str)
+def test_every_operation_says_how_it_refuses(schema: Any, deed: Deed) -> None:
+    said = set(schema["paths"][deed.route][deed.method.lower()]["responses"])
+
+    assert {"503", "default"} <= said
+    assert {"401", "403", "429"} <= said or AllowAny in deed.view.permission_classes
 
 
 def client_of(caller: Principal) -> APIClient:
