@@ -1,10 +1,12 @@
 """From ticks on the bus to computed chains on the bus."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 from vollib.black_scholes.greeks.analytical import delta
 
 from greeks import kernel, store
@@ -14,9 +16,14 @@ from greeks.errors import NoRate
 from greeks.kernel import Flag
 from greeks.models import ChainSetting, RateSetting
 from greeks.store import Chain, ChainKey
+from kite.types import Mode
 from market_data.bus import SyncBus
-from market_data.models import Subscription
+from market_data.models import Instrument, Subscription
+from market_data.sharding import ADMITTED, PER_ACCOUNT
+from market_data.subscriptions import wish
+from tests.factories import CredentialFactory
 from tests.greeks.market import MONTHLY, NOW, RATE, SPOT, WEEKLY, OptionMarket, later, smile
+from tests.market_data.factories import InstrumentFactory
 
 
 def chain_of(bus: SyncBus, expiry: date = WEEKLY) -> Chain:
@@ -180,6 +187,64 @@ def test_sequences_rise_even_for_a_new_worker(market: OptionMarket, engine: Engi
     assert chain_of(bus).sequence > before
 
 
+def test_two_states_of_one_moment_have_two_sequences(market: OptionMarket, engine: Engine, bus: SyncBus) -> None:
+    market.publish(market.rows())
+    engine.recompute(now=NOW)
+    before = chain_of(bus).sequence
+    market.publish(market.rows(now=later(1)))
+
+    engine.recompute(now=NOW)
+
+    assert (before, chain_of(bus).sequence) == (int(NOW.timestamp() * 1000), before + 1)
+
+
+def test_the_index_of_chains_has_every_header(market: OptionMarket, engine: Engine, bus: SyncBus) -> None:
+    market.publish(market.rows())
+
+    engine.recompute(now=NOW)
+
+    index = bus.get_blob(store.INDEX)
+    assert index is not None
+    assert [head.header for head in store.unpack_index(index)] == [
+        chain_of(bus, day).header for day in (WEEKLY, MONTHLY)
+    ]
+
+
+def test_a_beat_asks_the_database_nothing_until_it_looks_again(
+    market: OptionMarket, engine: Engine, django_assert_num_queries: Any
+) -> None:
+    market.publish(market.rows())
+    engine.recompute(now=NOW)
+
+    with django_assert_num_queries(0):
+        engine.recompute(now=later(9))
+    # Whether settings and instruments changed, and nothing more.
+    with django_assert_num_queries(4):
+        engine.recompute(now=later(11))
+
+
+def test_the_last_good_parity_outlives_a_changed_setting(market: OptionMarket, engine: Engine, bus: SyncBus) -> None:
+    market.publish(market.rows())
+    engine.recompute(now=NOW)
+    ChainSetting.objects.get(underlying="NIFTY").save()
+    torn = market.rows(now=later(11))
+    torn["bid_price"][2:, 0] -= 500.0
+    market.publish(torn)
+
+    engine.recompute(now=later(11))
+
+    assert chain_of(bus).forward_source is ForwardSource.KEPT_PARITY
+
+
+def test_the_day_of_a_rate_is_the_day_in_india(market: OptionMarket, engine: Engine, bus: SyncBus) -> None:
+    RateSetting.objects.create(effective_date=NOW.date() + timedelta(days=1), rate=Decimal("0.055"), source="a test")
+    market.publish(market.rows())
+
+    engine.recompute(now=NOW.astimezone(UTC).replace(hour=20))
+
+    assert chain_of(bus).value("rate") == 0.055
+
+
 def test_values_move_with_the_ticks(market: OptionMarket, engine: Engine, bus: SyncBus) -> None:
     market.publish(market.rows())
     engine.recompute(now=NOW)
@@ -286,7 +351,25 @@ def test_what_the_chains_need_is_asked_of_the_feed(market: OptionMarket, engine:
 
     wanted = Subscription.objects.filter(wanted_by=WISHER)
     assert wanted.count() == 166
-    assert set(wanted.values_list("mode", flat=True)) == {"full"}
+    assert set(wanted.values_list("mode", "reason")) == {("full", "live chains")}
+
+
+def test_without_room_for_their_wishes_the_chains_live_on_what_is_streamed(
+    market: OptionMarket, engine: Engine
+) -> None:
+    CredentialFactory(live=True, token_expires_at=NOW + timedelta(hours=1))
+    others = Instrument.objects.bulk_create(InstrumentFactory.build() for _ in range(int(PER_ACCOUNT * ADMITTED) - 10))
+    wish(instruments=others, mode=Mode.LTP, wanted_by="a desk", now=NOW)
+    market.publish(market.rows())
+
+    with capture_logs() as said:
+        report = engine.recompute(now=NOW)
+
+    assert report.solved == 164
+    assert not Subscription.objects.filter(wanted_by=WISHER).exists()
+    (told,) = [line for line in said if line["event"] == "greeks.chains.no_room"]
+    assert (told["log_level"], told["wanted"]) == ("warning", 166)
+    assert "instruments wanted" in told["reason"]
 
 
 def test_what_the_chains_need_no_more_is_given_back(market: OptionMarket, engine: Engine) -> None:
@@ -322,4 +405,6 @@ def test_the_beat_reports_its_health(market: OptionMarket, engine: Engine, bus: 
 
     engine.recompute(now=NOW)
 
-    assert bus.read_health()["greeks"]["solved"] == 164
+    health = bus.read_health()["greeks"]
+    assert (health["solved"], health["as_of"]) == (164, NOW.isoformat())
+    assert 0.0 < health["seconds"] == health["p99_seconds"] < 60.0
