@@ -5,17 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-import structlog
 from django.utils import timezone
 
 from greeks.errors import InvalidMessage
 from greeks.hub import Board, ChainHub
 from greeks.store import Chain, ChainKey, parse_key
-from market_data.bus import LOST
-from market_data.errors import FeedDown
 from market_data.sockets import HEARTBEAT_SECONDS, Door, JsonSocket
-
-log = structlog.get_logger(__name__)
 
 SCOPE: Final = "greeks:read"
 MOST_CHAINS: Final = 64
@@ -44,22 +39,6 @@ class ChainConsumer(JsonSocket):
 
     async def do(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """Watch, leave or list chains."""
-        try:
-            return await self._do(message)
-        except LOST as error:
-            log.warning("greeks.socket.bus_lost", reason=str(error))
-            raise FeedDown("live values cannot be read now") from error
-
-    def pulse(self, *, now: datetime) -> Mapping[str, Any]:
-        """Tell the client how old its chains are."""
-        ages = {
-            str(key): {"seq": board.sequence, "age_seconds": max((now - board.chain.as_of).total_seconds(), 0.0)}
-            for key, board in self._boards.items()
-            if board.chain is not None
-        }
-        return {"chains": ages}
-
-    async def _do(self, message: Mapping[str, Any]) -> dict[str, Any]:
         match message.get("op"):
             case "sub":
                 for key in _keys(message):
@@ -74,6 +53,15 @@ class ChainConsumer(JsonSocket):
             case other:
                 raise InvalidMessage(f"op was {other!r}: send sub, unsub, list or ping", field="op")
         return {"chains": sorted(str(key) for key in self._boards)}
+
+    def pulse(self, *, now: datetime) -> Mapping[str, Any]:
+        """Tell the client how old its chains are."""
+        ages = {
+            str(key): {"seq": board.sequence, "age_seconds": max((now - board.chain.as_of).total_seconds(), 0.0)}
+            for key, board in self._boards.items()
+            if board.chain is not None
+        }
+        return {"chains": ages}
 
     async def _watch(self, key: ChainKey) -> None:
         if key not in self._boards and len(self._boards) >= MOST_CHAINS:

@@ -16,7 +16,8 @@ from greeks.errors import BadChainBlob, ChainNotReady, UnknownChain
 from greeks.serializers import columns_document, head_document, summary_document
 from greeks.store import Chain, ChainKey
 from greeks.summary import summarise
-from market_data.bus import LOST, AsyncBus
+from market_data.bus import AsyncBus
+from market_data.errors import FeedDown
 
 log = structlog.get_logger(__name__)
 
@@ -128,5 +129,5 @@ class ChainHub:
                 blob = await self._bus.get_blob(board.key.blob)
                 if blob is not None:
                     board.put(store.unpack(blob))
-            except (*LOST, BadChainBlob) as error:
+            except (FeedDown, BadChainBlob) as error:
                 log.warning("greeks.hub.unread", chain=str(board.key), reason=str(error))

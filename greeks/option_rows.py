@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from greeks.conventions import ForwardSource
 from greeks.store import Chain, Rows
 
 GREEKS: Final = ("iv", "delta", "gamma", "theta", "vega", "rho", "vanna", "charm", "vomma")
@@ -125,8 +124,3 @@ def _layout(name_bytes: int, pattern: int) -> "np.dtype[np.void]":
         if guard is None or pattern >> KINDS.index(guard) & 1:
             fields.append((column, kind))
     return np.dtype(fields)
-
-
-def forward_source_of(code: int) -> str:
-    """Return the name of a stored forward source."""
-    return ForwardSource(code).name.lower()

@@ -1,6 +1,7 @@
 """The chain socket: a snapshot, then what changed, and errors that name the fault."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,8 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.utils import timezone
+from redis import Redis
+from structlog.testing import capture_logs
 
 from accounts.authentication import issue_api_key, revoke_api_key
 from accounts.models import User
@@ -61,6 +64,12 @@ async def socket(market: OptionMarket, engine: Engine, hub: ChainHub) -> AsyncIt
 
 async def heard(socket: WebsocketCommunicator) -> Any:
     return await socket.receive_json_from(timeout=20)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 (a log line is no event)
+            await asyncio.sleep(0.01)
 
 
 async def subscribed(socket: WebsocketCommunicator, chain: str = CHAIN) -> Any:
@@ -162,6 +171,34 @@ async def test_after_unsubscribing_nothing_comes(
     await socket.send_json_to({"op": "ping", "id": 4})
 
     assert (await heard(socket))["id"] == 4
+
+
+async def test_a_blob_that_cannot_be_read_once_does_not_end_the_watching(
+    socket: WebsocketCommunicator, market: OptionMarket, engine: Engine, clean_redis: Redis
+) -> None:
+    await subscribed(socket)
+    key = f"chain:{CHAIN}"
+    clean_redis.delete(key)
+    clean_redis.rpush(key, "no blob")
+
+    with capture_logs() as said:
+        clean_redis.publish(key, 1)
+        await until(lambda: any(line["event"] == "greeks.hub.unread" for line in said))
+    clean_redis.delete(key)
+    market.publish(market.rows(now=later(1)))
+    await sync_to_async(engine.recompute)(now=later(1))
+
+    assert (await heard(socket))["t"] == "d"
+
+
+async def test_a_lost_bus_is_an_answer(socket: WebsocketCommunicator, clean_redis: Redis) -> None:
+    clean_redis.delete("chains")
+    clean_redis.rpush("chains", "no index")
+
+    await socket.send_json_to({"op": "list", "id": 1})
+
+    answer = await heard(socket)
+    assert (answer["t"], answer["code"]) == ("err", "bus_unreachable")
 
 
 async def test_live_chains_can_be_listed(socket: WebsocketCommunicator) -> None:

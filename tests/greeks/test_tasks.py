@@ -1,11 +1,14 @@
 """The beat of the live chains."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
-from greeks import chains, queries, store, tasks
+from greeks import chains, option_store, queries, store, tasks
+from greeks.models import ChainMinute, OptionMinute, UnderlyingMinute
 from market_data.bus import sync_bus
 from tests.greeks.market import OptionMarket
 
@@ -21,6 +24,26 @@ def test_a_beat_computes_the_live_chains(market: OptionMarket) -> None:
     blob = sync_bus().get_blob(store.INDEX)
     assert blob is not None
     assert all(str(head.key).startswith("NIFTY:") for head in store.unpack_index(blob))
+
+
+def test_a_minute_of_every_live_chain_is_kept(market: OptionMarket) -> None:
+    now = timezone.now()
+    market.publish(market.rows(now=now))
+    tasks.recompute_chains()
+
+    tasks.record_minutes()
+
+    assert ChainMinute.objects.count() == 2
+    assert UnderlyingMinute.objects.get().underlying == "NIFTY"
+    assert OptionMinute.objects.count() == 164
+
+
+def test_the_days_of_the_option_history_are_made_ahead(db: None) -> None:
+    tasks.maintain_history()
+
+    today = timezone.localdate()
+    days = {today + timedelta(days=ahead) for ahead in range(option_store.AHEAD_DAYS + 1)}
+    assert {option_store.name_of(day) for day in days} <= option_store.existing()
 
 
 @pytest.mark.django_db(transaction=True)
