@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.contrib.postgres.expressions import ArraySubquery
 from django.db import transaction
-from django.db.models import OuterRef, Q
+from django.db.models import Q
 from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
@@ -29,6 +28,7 @@ from accounts.errors import Forbidden, NotAuthenticated
 from accounts.models import ApiKey, BrokerAccount, User
 from accounts.queries import EVERY_SCOPE, Principal, account_ids_of, principal_of, scopes_of
 from accounts.sign_ins import standing
+from accounts.statements import Reading
 from accounts.tokens import authenticate_token, looks_like_a_token
 
 KEY = re.compile(r"tkr_live_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
@@ -38,6 +38,7 @@ SECRET_BYTES = 32
 LONGEST_LIFE = timedelta(days=90)
 # A key's last use is written at most this often, so that reads stay reads.
 USE_NOTED_EVERY = timedelta(minutes=1)
+KEY_BY_PREFIX = Reading(ApiKey, "prefix = %s", along="user")
 UNKNOWN_DIGEST = bytes(hashlib.sha256().digest_size)
 
 
@@ -157,16 +158,8 @@ def _by_header(header: str, *, now: datetime) -> tuple[User, Principal]:
     return key.user, _principal_of_key(key)
 
 
-def _key_by_prefix(prefix: str) -> Any:
-    # Any: the annotations are no columns of ApiKey.
-    granted = ApiKey.objects.filter(pk=OuterRef("pk"), accounts__isnull=False).values("accounts")
-    owned = User.objects.filter(pk=OuterRef("user_id"), accounts__isnull=False).values("accounts")
-    return (
-        ApiKey.objects.select_related("user")
-        .annotate(granted_ids=ArraySubquery(granted), owned_ids=ArraySubquery(owned))
-        .filter(prefix=prefix)
-        .first()
-    )
+def _key_by_prefix(prefix: str) -> ApiKey | None:
+    return KEY_BY_PREFIX.first(prefix)
 
 
 def check_key(key_id: int, *, now: datetime) -> None:
@@ -189,11 +182,11 @@ def _note_use(key: ApiKey, *, now: datetime) -> None:
         ApiKey.objects.filter(seldom, pk=key.pk).update(last_used_at=now)
 
 
-def _principal_of_key(key: Any) -> Principal:
+def _principal_of_key(key: ApiKey) -> Principal:
     """A key never does more than its owner may do today."""
     user: User = key.user
-    owned = None if user.is_superuser or user.every_account else frozenset(key.owned_ids)
-    granted = None if key.every_account else frozenset(key.granted_ids)
+    owned = account_ids_of(user)
+    granted = None if key.every_account else frozenset(key.accounts.values_list("id", flat=True))
     return Principal(
         user_id=user.pk,
         label=f"{user.get_username()}/{key.name}",

@@ -17,6 +17,7 @@ from accounts.health import PLATFORM, locked, subject_of
 from accounts.models import BrokerAccount
 from accounts.queries import IST
 from accounts.sessions import Sessions
+from accounts.statements import prepared
 from kite.errors import KiteError
 from kite.types import Login
 
@@ -27,6 +28,7 @@ Verdict = EgressCheck.Verdict
 MOST_ADDRESSES: Final = 2
 LOCK_SPACE: Final = 0x65677273  # "egrs"; the other half of an advisory lock's name
 LOOK_AGAIN: Final = timedelta(seconds=60)
+BOUND: Final = "SELECT EXISTS (SELECT FROM accounts_registeredaddress WHERE account_id = %s)"
 
 
 def register(
@@ -135,7 +137,9 @@ def _one_at_a_time() -> None:
 
 
 def _is_bound(account_id: UUID) -> bool:
-    return RegisteredAddress.objects.filter(account_id=account_id).exists()
+    with prepared() as cursor:
+        cursor.execute(BOUND, [account_id])
+        return bool(cursor.fetchone()[0])
 
 
 def _latest(account_id: UUID, login: Login, now: datetime) -> EgressCheck | None:

@@ -13,6 +13,7 @@ from accounts.errors import AccountUnknown, LoginNeeded
 from accounts.fields import Secret
 from accounts.guards import Approval
 from accounts.models import BrokerAccount, Credential, HaltEpoch, TradingHalt, User
+from accounts.statements import Reading, prepared
 from kite.types import Login
 
 IST = ZoneInfo("Asia/Kolkata")
@@ -29,6 +30,13 @@ ROLE_SCOPES: Mapping[str, frozenset[str]] = {
     User.Role.SECURITY_OFFICER: frozenset({"accounts:read", "accounts:write", "ops:read", "approvals:write"}),
     User.Role.ADMINISTRATOR: EVERY_SCOPE,
 }
+
+
+# Asked for every order, so they are written out.
+ACCOUNT_BY_LABEL = Reading(BrokerAccount, "label = %s")
+CREDENTIAL_IN_FORCE = Reading(Credential, "accounts_credential.account_id = %s AND current", along="account")
+HALTS_IN_FORCE = Reading(TradingHalt, "released_at IS NULL ORDER BY engaged_at, id")
+EPOCH = "SELECT epoch FROM accounts_haltepoch WHERE id = 1 FOR SHARE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +89,15 @@ def visible_accounts(principal: Principal) -> QuerySet[BrokerAccount]:
 
 def account_by_label(*, label: str, principal: Principal) -> BrokerAccount:
     """Return the account, or raise AccountUnknown where it is absent or not the principal's."""
-    account = visible_accounts(principal).filter(label=label).first()
-    if account is None:
+    account = ACCOUNT_BY_LABEL.first(label)
+    if account is None or not principal.sees(account.pk):
         raise AccountUnknown(f"no account {label}", field="account")
     return account
 
 
 def current_credential(*, account_id: UUID) -> Credential | None:
     """Return the version in force, if the account has one."""
-    return Credential.objects.filter(account_id=account_id, current=True).select_related("account").first()
+    return CREDENTIAL_IN_FORCE.first(account_id)
 
 
 def current_credentials(*, accounts: QuerySet[BrokerAccount]) -> dict[UUID, Credential]:
@@ -141,14 +149,16 @@ def token_expiry(now: datetime) -> datetime:
 
 def open_halts() -> list[TradingHalt]:
     """Return the halts in force, oldest first."""
-    return list(TradingHalt.objects.filter(released_at__isnull=True).order_by("engaged_at", "id"))
+    return HALTS_IN_FORCE.rows()
 
 
 def lock_halt_epoch() -> int:
     """Return the epoch and hold it for share: until this transaction ends, no halt is engaged or released."""
-    rows = HaltEpoch.objects.raw("SELECT id, epoch FROM accounts_haltepoch WHERE id = 1 FOR SHARE")
-    for row in rows:
-        return row.epoch
+    with prepared() as cursor:
+        cursor.execute(EPOCH)
+        found = cursor.fetchone()
+    if found is not None:
+        return int(found[0])
     HaltEpoch.objects.bulk_create([HaltEpoch(id=1)], ignore_conflicts=True)
     return lock_halt_epoch()
 

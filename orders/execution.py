@@ -25,10 +25,13 @@ from orders.models import Order, OrderBudget
 from orders.objections import Denial
 from orders.parameters import request_of
 from orders.queries import (
+    ORDER_BY_ID,
+    READY_LOCKED,
     cancel_waits,
     exposure_of,
     is_part,
     lock_budget,
+    locked_order,
     quantity_on_the_way,
     queue_position,
     risk_limits,
@@ -57,6 +60,11 @@ class Claim:
     taken: float
     reduce_only: bool
 
+    @property
+    def asks_first(self) -> bool:
+        """Say whether the broker must be asked before this attempt, which no transaction may wait for."""
+        return self.order.look_first or self.reduce_only
+
 
 @dataclass(frozen=True, slots=True)
 class Later:
@@ -72,13 +80,13 @@ class Nothing:
 
 def submit(*, order_id: UUID, sessions: Sessions, clock: Clock) -> float | None:
     """Carry the order to the broker if it is due; return the seconds after which to knock again, if any."""
-    order = Order.objects.filter(pk=order_id, state=State.READY).first()
-    if order is None:
+    order = ORDER_BY_ID.first(order_id)
+    if order is None or order.state != State.READY:
         return None
     login = ready_to_place(account_id=order.account_id, sessions=sessions, clock=clock)
     if isinstance(login, Held):
         return _hold(order_id, login, clock=clock)
-    claimed = claim(order_id=order_id, clock=clock)
+    claimed = _claim_and_announce(order_id, clock=clock)
     if isinstance(claimed, Later):
         return claimed.seconds
     if isinstance(claimed, Nothing):
@@ -90,32 +98,7 @@ def claim(*, order_id: UUID, clock: Clock) -> Claim | Later | Nothing:
     """Take the right to send: state, halts, risk and budget judged and written in one transaction."""
     taken = clock.monotonic()
     with transaction.atomic():
-        epoch = lock_halt_epoch()
-        order = _lock_ready(order_id)
-        if order is None:
-            return Nothing()
-        now = clock.now()
-        if order.deadline_at is not None and order.deadline_at <= now:
-            _expire(order, now=now)
-            return Nothing()
-        if order.not_before is not None and order.not_before > now:
-            return Later((order.not_before - now).total_seconds())
-        budget = lock_budget(order.account_id)
-        standing = standing_of(order, now=now)
-        denial = risk.denial_at_claim(order=order, standing=standing)
-        if denial is not None:
-            _deny(order, denial, now=now)
-            return Nothing()
-        wait = _take_budget(order, budget, now=clock.now())
-        if wait is not None:
-            return wait
-        attempt = order.attempt + 1
-        values = {"attempt": attempt, "tag": tag_for(order, attempt=attempt), "lease_until": now + LEASE}
-        detail = {"attempt": attempt, "epoch": epoch}
-        move = updates.Move(to=State.CLAIMED, source=SOURCE, values=values, detail=detail)
-        updates.apply(order=order, move=move, now=now)
-        reduce_only = risk.must_reduce(order=order, standing=standing)
-        return Claim(order=order, epoch=epoch, taken=taken, reduce_only=reduce_only)
+        return _claim(order_id, taken=taken, clock=clock)
 
 
 def tag_for(order: Order, *, attempt: int) -> str:
@@ -124,15 +107,55 @@ def tag_for(order: Order, *, attempt: int) -> str:
     return encode(Tag(installation=installation, number=order.number, attempt=min(attempt, MAX_ATTEMPT)))
 
 
+def _claim_and_announce(order_id: UUID, *, clock: Clock) -> Claim | Later | Nothing:
+    """Claim, and where the broker need not be asked first commit SENDING with it: one commit, one wait for the disk."""
+    taken = clock.monotonic()
+    with transaction.atomic():
+        claimed = _claim(order_id, taken=taken, clock=clock)
+        if isinstance(claimed, Claim) and not claimed.asks_first:
+            _announce(claimed.order, now=clock.now())
+        return claimed
+
+
+def _claim(order_id: UUID, *, taken: float, clock: Clock) -> Claim | Later | Nothing:
+    epoch = lock_halt_epoch()
+    order = _lock_ready(order_id)
+    if order is None:
+        return Nothing()
+    now = clock.now()
+    if order.deadline_at is not None and order.deadline_at <= now:
+        _expire(order, now=now)
+        return Nothing()
+    if order.not_before is not None and order.not_before > now:
+        return Later((order.not_before - now).total_seconds())
+    budget = lock_budget(order.account_id)
+    standing = standing_of(order, now=now)
+    denial = risk.denial_at_claim(order=order, standing=standing)
+    if denial is not None:
+        _deny(order, denial, now=now)
+        return Nothing()
+    wait = _take_budget(order, budget, now=clock.now())
+    if wait is not None:
+        return wait
+    attempt = order.attempt + 1
+    values = {"attempt": attempt, "tag": tag_for(order, attempt=attempt), "lease_until": now + LEASE}
+    detail = {"attempt": attempt, "epoch": epoch}
+    move = updates.Move(to=State.CLAIMED, source=SOURCE, values=values, detail=detail)
+    updates.apply(order=order, move=move, now=now)
+    reduce_only = risk.must_reduce(order=order, standing=standing)
+    return Claim(order=order, epoch=epoch, taken=taken, reduce_only=reduce_only)
+
+
 def _carry(claimed: Claim, *, login: Login, sessions: Sessions, clock: Clock) -> float | None:
-    try:
-        if not _may_leave(claimed, login=login, sessions=sessions, clock=clock):
+    if claimed.asks_first:
+        try:
+            if not _may_leave(claimed, login=login, sessions=sessions, clock=clock):
+                return None
+        except KiteError as error:
+            verdict = _ask_for_login if isinstance(error, SessionExpired) else _try_again
+            return verdict(claimed, error, login, clock)
+        if not _commit_sending(claimed, clock=clock):
             return None
-    except KiteError as error:
-        verdict = _ask_for_login if isinstance(error, SessionExpired) else _try_again
-        return verdict(claimed, error, login, clock)
-    if not _commit_sending(claimed, clock=clock):
-        return None
     # Between the commit and this line the process may have slept; what is stale must not be sent.
     if clock.monotonic() - claimed.taken > STALE_CLAIM_SECONDS:
         log.warning("orders.submit.stale", order_id=str(claimed.order.pk))
@@ -170,10 +193,15 @@ def _commit_sending(claimed: Claim, *, clock: Clock) -> bool:
         if epoch != claimed.epoch:
             _reconsider(order, now=now)
             return False
-        values = {"sent_at": now, "lease_until": now + LEASE, "look_first": False}
-        move = updates.Move(to=State.SENDING, source=SOURCE, values=values, detail={"tag": order.tag})
-        updates.apply(order=order, move=move, now=now)
+        _announce(order, now=now)
         return True
+
+
+def _announce(order: Order, *, now: datetime) -> None:
+    """Write down that a byte may leave once this is committed; the caller holds the row lock."""
+    values = {"sent_at": now, "lease_until": now + LEASE, "look_first": False}
+    move = updates.Move(to=State.SENDING, source=SOURCE, values=values, detail={"tag": order.tag})
+    updates.apply(order=order, move=move, now=now)
 
 
 def _reconsider(order: Order, *, now: datetime) -> None:
@@ -374,10 +402,9 @@ def _evidence(error: KiteError) -> dict[str, object]:
 
 
 def _lock(order_id: UUID) -> Order:
-    return Order.objects.select_for_update(of=("self",)).select_related("account").get(pk=order_id)
+    return locked_order(order_id)
 
 
 def _lock_ready(order_id: UUID) -> Order | None:
     """Somebody else's lock means that somebody else is on it."""
-    rows = Order.objects.select_for_update(of=("self",), skip_locked=True).select_related("account")
-    return rows.filter(pk=order_id, state=State.READY).first()
+    return READY_LOCKED.first(order_id)

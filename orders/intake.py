@@ -10,13 +10,14 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from accounts.commits import after_commit
 from accounts.errors import PlatformError
 from accounts.queries import Principal, account_by_label
 from accounts.sessions import Sessions
+from accounts.statements import Reading, insert, prepared
 from kite.errors import KiteError
 from kite.types import OrderType, Variety
 from market_data.models import Instrument
@@ -41,6 +42,7 @@ from orders.states import FINAL, State
 log = structlog.get_logger(__name__)
 
 ENDPOINT = "orders"
+EARLIER = Reading(Order, "client = %s AND account_id = %s AND endpoint = %s AND idempotency_key = %s", along="account")
 DUPLICATE_WINDOW = timedelta(seconds=2)
 # The broker allows 25 changes of one order; what remains is for hands in need.
 MAX_MODIFICATIONS = 20
@@ -194,7 +196,7 @@ def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: prici
         order.state = State.DENIED
         order.reason_code, order.reason = denial.code, denial.text
         order.finished_at = order.created_at
-    order.save(force_insert=True)
+    insert(order)
     first = updates.Move(to=State(order.state), source="api", code=order.reason_code, text=order.reason)
     updates.record(order=order, before=None, move=first, now=order.created_at)
     if denial is None:
@@ -249,21 +251,12 @@ def _serialise_content(order: Order) -> None:
     """Let orders of the same content through one at a time, so that two at once see each other."""
     content = f"{order.account_id}|{order.exchange}|{order.tradingsymbol}|{order.transaction_type}"
     number = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], signed=True)
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
 def _earlier(order: Order) -> Placed | None:
-    held = (
-        Order.objects.select_related("account")
-        .filter(
-            client=order.client,
-            account_id=order.account_id,
-            endpoint=order.endpoint,
-            idempotency_key=order.idempotency_key,
-        )
-        .first()
-    )
+    held = EARLIER.first(order.client, order.account_id, order.endpoint, order.idempotency_key)
     if held is None:
         return None
     if held.fingerprint != order.fingerprint:

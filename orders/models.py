@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import BrokerAccount
+from accounts.statements import update
 from kite.types import Exchange, OrderType, Product, TransactionType, Validity, Variety
 from orders import readings  # noqa: F401 (models live there)
 from orders.budget import BUCKETS, Limits, Spent
@@ -325,12 +326,14 @@ class OrderBudget(models.Model):
 
     def keep(self, spent: Spent) -> None:
         """Write the books back; the caller holds the row lock."""
-        self.next_at = spent.next_at
-        self.bucket = spent.bucket
-        self.buckets = list(spent.buckets)
-        self.day = spent.day
-        self.day_count = spent.day_count
-        self.save(update_fields=["next_at", "bucket", "buckets", "day", "day_count"])
+        values: dict[str, object] = {
+            "next_at": spent.next_at,
+            "bucket": spent.bucket,
+            "buckets": list(spent.buckets),
+            "day": spent.day,
+            "day_count": spent.day_count,
+        }
+        update(self, values)
 
 
 class RiskLimit(models.Model):

@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 
 from accounts.models import BrokerAccount
+from accounts.statements import Reading, prepared
 from kite.types import OrderRow
 from market_data.models import Instrument
 from orders.models import Order, OrderBudget, OrderCommand, RiskLimit, Trade
@@ -60,12 +60,38 @@ EXPOSURE = """
     FROM orders_order WHERE account_id = %s AND trading_day = %s AND id <> %s
 """
 REFUSED = (State.REJECTED, State.REJECTED_RMS)
+# Asked for every order or every row of a book: Django's making of them cost more than their running.
+ORDER_BY_ID = Reading(Order, "orders_order.id = %s", along="account")
+ORDER_LOCKED = Reading(Order, "orders_order.id = %s FOR UPDATE OF orders_order", along="account")
+READY_LOCKED = Reading(
+    Order,
+    "orders_order.id = %s AND orders_order.state = 'READY' FOR UPDATE OF orders_order SKIP LOCKED",
+    along="account",
+)
+ORDER_OF_ROW = Reading(
+    Order,
+    "account_id = %s AND (broker_order_id = %s OR (number = %s AND broker_order_id IS NULL))"
+    " ORDER BY broker_order_id LIMIT 1",
+)
+BUDGET = Reading(OrderBudget, "account_id = %s")
+BUDGET_LOCKED = Reading(OrderBudget, "account_id = %s FOR UPDATE")
+LIMITS_OF_ORDER = Reading(
+    RiskLimit,
+    "(account_id = %s OR account_id IS NULL) AND strategy IN (%s, '')"
+    " AND (exchange = '' OR (exchange = %s AND tradingsymbol = %s))",
+)
+QUEUED_BEFORE = "SELECT count(*) FROM orders_order WHERE state = 'READY' AND account_id = %s AND created_at < %s"
+CANCEL_WAITS = """
+    SELECT EXISTS (SELECT FROM orders_ordercommand c JOIN orders_order o ON o.id = c.order_id
+        WHERE o.account_id = %s AND o.state = ANY(%s) AND c.kind = 'cancel' AND c.state = 'READY'
+        AND (c.not_before IS NULL OR c.not_before <= %s))
+"""
 
 
 def exposure_of(*, account_id: UUID, day: date, leaving_out: UUID, rejected_since: datetime) -> Exposure:
     """Return what the account has at stake, one order left out; orders in doubt count as live."""
     states = [[str(state) for state in group] for group in (LIVE, SPENT_NOTHING, REFUSED)]
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(EXPOSURE, [*states, rejected_since, account_id, account_id, day, leaving_out])
         open_orders, day_notional, rejections, orphans = cursor.fetchone()
     return Exposure(open_orders=open_orders, day_notional=day_notional, rejections=rejections, orphans=orphans)
@@ -103,7 +129,7 @@ def stake_of(*, order: Order, day: date) -> Stake:
     kind, name = found.values_list("instrument_type", "name").first() or ("", "")
     underlying = order.tradingsymbol if kind == "EQ" or not name else name
     live = [str(state) for state in LIVE]
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(
             STAKE,
             (live, order.account_id, day, order.pk, order.transaction_type, *place, *place, underlying),
@@ -125,29 +151,29 @@ def similar_exists(*, order: Order, within: timedelta) -> bool:
     called_off = [str(State.DENIED), str(State.WITHDRAWN)]
     place = (order.account_id, order.created_at - within, order.trading_day, order.exchange, order.tradingsymbol)
     content = (order.transaction_type, order.quantity, order.price, order.trigger_price, called_off, order.pk)
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(SIMILAR, (*place, *content))
         return bool(cursor.fetchone()[0])
 
 
 def risk_limits(*, order: Order) -> list[RiskLimit]:
     """Return every row of bounds that covers the order."""
-    return list(
-        RiskLimit.objects.filter(
-            Q(account_id=order.account_id) | Q(account=None),
-            Q(strategy=order.strategy) | Q(strategy=""),
-            Q(exchange=order.exchange, tradingsymbol=order.tradingsymbol) | Q(exchange=""),
-        )
-    )
+    return LIMITS_OF_ORDER.rows(order.account_id, order.strategy, order.exchange, order.tradingsymbol)
+
+
+def locked_order(order_id: UUID) -> Order:
+    """Return the order with its account, its row locked; raises Order.DoesNotExist."""
+    order = ORDER_LOCKED.first(order_id)
+    if order is None:
+        raise Order.DoesNotExist(f"no order {order_id}")
+    return order
 
 
 def order_of_row(*, account_id: UUID, row: OrderRow) -> Order | None:
     """Return the order a broker row speaks of, by the broker's id or by our tag; None where we have none."""
     tag = tag_of(row)
-    known = Q(broker_order_id=row.order_id)
-    if tag is not None and not is_part(row):
-        known |= Q(number=tag.number, broker_order_id=None)
-    return Order.objects.filter(known, account_id=account_id).order_by("broker_order_id").first()
+    number = None if tag is None or is_part(row) else tag.number
+    return ORDER_OF_ROW.first(account_id, row.order_id, number)
 
 
 def tag_of(row: OrderRow) -> Tag | None:
@@ -214,35 +240,30 @@ def trades_known(*, account_id: UUID, broker_order_ids: Iterable[str]) -> set[tu
 
 def budget_of(account_id: UUID) -> OrderBudget:
     """Return the account's budget row, an unused one where no call was made yet."""
-    return OrderBudget.objects.filter(account_id=account_id).first() or OrderBudget(account_id=account_id)
+    return BUDGET.first(account_id) or OrderBudget(account_id=account_id)
 
 
 def lock_budget(account_id: UUID) -> OrderBudget:
     """Return the account's budget row, locked: one decision at a time for each account."""
-    row = OrderBudget.objects.select_for_update().filter(account_id=account_id).first()
+    row = BUDGET_LOCKED.first(account_id)
     if row is not None:
         return row
     OrderBudget.objects.bulk_create([OrderBudget(account_id=account_id)], ignore_conflicts=True)
-    return OrderBudget.objects.select_for_update().get(account_id=account_id)
+    return lock_budget(account_id)
 
 
 def queue_position(*, order: Order) -> int:
     """Return how many orders of the account wait before this one."""
-    return Order.objects.filter(account_id=order.account_id, state=State.READY, created_at__lt=order.created_at).count()
+    with prepared() as cursor:
+        cursor.execute(QUEUED_BEFORE, [order.account_id, order.created_at])
+        return int(cursor.fetchone()[0])
 
 
 def cancel_waits(*, account_id: UUID, now: datetime) -> bool:
     """Say whether a cancellation of the account could be sent now."""
-    return (
-        OrderCommand.objects.filter(
-            order__account_id=account_id,
-            kind=OrderCommand.Kind.CANCEL,
-            state=CommandState.READY,
-            order__state__in=AT_BROKER,
-        )
-        .filter(Q(not_before=None) | Q(not_before__lte=now))
-        .exists()
-    )
+    with prepared() as cursor:
+        cursor.execute(CANCEL_WAITS, [account_id, [str(state) for state in AT_BROKER], now])
+        return bool(cursor.fetchone()[0])
 
 
 def quantity_on_the_way(*, order: Order) -> int:

@@ -22,6 +22,7 @@ from orders.queries import (
     in_doubt,
     is_part,
     left_over,
+    locked_order,
     maker_of,
     open_cancel,
     order_of_row,
@@ -63,7 +64,7 @@ def hear(*, account_id: UUID, row: OrderRow, now: datetime, source: str = "socke
         known = order_of_row(account_id=account_id, row=row)
         if known is None:
             return _adopt(account_id=account_id, row=row, source=source, now=now)
-        order = Order.objects.select_for_update(of=("self",)).select_related("account").get(pk=known.pk)
+        order = locked_order(known.pk)
         if _is_echo_of_a_refusal(order, row):
             return order
         updates.acknowledge(order=order, broker_order_id=row.order_id, source=source, now=now)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from accounts.commits import after_commit
+from accounts.statements import insert, update
 from kite.types import OrderRow, TradeRow
 from orders.clock import trading_day
 from orders.models import Order, OrderCommand, OrderEvent, Trade
@@ -86,16 +87,14 @@ def apply(*, order: Order, move: Move, now: datetime) -> OrderEvent:
         values |= {"reason_code": move.code, "reason": move.text[:REASON_LENGTH]}
     if move.to in FINAL and before not in FINAL:
         values |= {"finished_at": now, "lease_until": None, "next_look_at": None}
-    for name, value in values.items():
-        setattr(order, name, value)
-    order.save(update_fields=list(values))
+    update(order, values)
     return record(order=order, before=before, move=move, now=now)
 
 
 def record(*, order: Order, before: State | None, move: Move, now: datetime) -> OrderEvent:
     """Add the event of a change and tell clients once it is committed."""
     detail = {**move.detail, **({"code": move.code, "text": move.text[:REASON_LENGTH]} if move.code else {})}
-    event = OrderEvent.objects.create(
+    event = OrderEvent(
         order=order,
         sequence=order.sequence,
         at=now,
@@ -105,6 +104,7 @@ def record(*, order: Order, before: State | None, move: Move, now: datetime) -> 
         after=move.to,
         detail=detail,
     )
+    insert(event)
     log.info(
         event.kind,
         order_id=str(order.pk),

@@ -7,7 +7,6 @@ from typing import Any
 import django
 from channels.db import database_sync_to_async
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
 from django.urls import path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ticker_site.settings")
@@ -29,6 +28,7 @@ from ops.panel import DeskConsumer  # noqa: E402
 from orders.consumers import OrderConsumer  # noqa: E402
 from ticker_site.bounded_body import BoundedBody  # noqa: E402
 from ticker_site.draining import Drain  # noqa: E402
+from ticker_site.one_thread import OneThread  # noqa: E402
 
 installed.require()
 
@@ -56,7 +56,7 @@ def socket(route: str, consumer: Any) -> Any:
 door = Door()
 router: Any = ProtocolTypeRouter(
     {
-        "http": BoundedBody(get_asgi_application()),
+        "http": BoundedBody(OneThread()),
         "websocket": URLRouter(
             [
                 socket("ws/v1/ticks", TickConsumer.as_asgi(hub=hub, door=door)),

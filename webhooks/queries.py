@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 
 from accounts.queries import Principal
+from accounts.statements import prepared
 from webhooks.errors import EndpointUnknown
 from webhooks.models import Delivery, Endpoint
 
@@ -14,7 +14,7 @@ from webhooks.models import Delivery, Endpoint
 LISTENERS = """
     SELECT endpoint.id FROM webhooks_endpoint endpoint
     WHERE endpoint.state = 'enabled'
-      AND (endpoint.kinds && %s)
+      AND (endpoint.kinds && %s::varchar[])
       AND (endpoint.every_account OR %s::uuid IS NULL OR EXISTS (
         SELECT FROM webhooks_endpoint_accounts held
         WHERE held.endpoint_id = endpoint.id AND held.brokeraccount_id = %s))
@@ -29,7 +29,7 @@ def patterns_of(kind: str) -> list[str]:
 
 def listeners(*, account_id: UUID | None, kind: str) -> list[UUID]:
     """Return the endpoints that asked for the kind and may hear of the account."""
-    with connection.cursor() as cursor:
+    with prepared() as cursor:
         cursor.execute(LISTENERS, [patterns_of(kind), account_id, account_id])
         return [row[0] for row in cursor.fetchall()]
 

@@ -20,7 +20,7 @@ from accounts import credentials
 from accounts.authentication import issue_api_key
 from accounts.models import BrokerAccount
 from accounts.queries import EVERY_SCOPE
-from benchmarks.sandbox import megabytes
+from benchmarks.orders.costs import Costs, costs
 from market_data.batches import Batch, BatchKind
 from market_data.bus import AsyncBus
 from orders.models import OrderBudget, RiskLimit
@@ -119,6 +119,7 @@ class Programs:
             "PORT": str(PORT),
             "HOST": "127.0.0.1",
         }
+        self._exchange = exchange
         self._price = float(exchange.book("NSE:INFY")["last_price"])
         self._token = int(exchange.book("NSE:INFY")["instrument_token"])
         self._ended = threading.Event()
@@ -155,9 +156,10 @@ class Programs:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def memory(self) -> dict[str, float]:
-        """Return each program's resident megabytes."""
-        return {name: megabytes(process.pid) for name, process in self._running.items()}
+    def costs(self) -> Costs:
+        """Return what the programs, the servers and the exchange have spent until now."""
+        running = {name: process.pid for name, process in self._running.items()}
+        return costs({**running, "exchange": self._exchange.process.pid})
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, *words], env=self._environment)

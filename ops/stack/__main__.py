@@ -27,8 +27,8 @@ THROW_AWAY_PREFIX = "ticker-stack-"
 INTERRUPTED = 128 + signal.SIGTERM
 
 
-def execute(*, command: list[str], environment: Mapping[str, str]) -> int:
-    """Run `command` with throw-away servers and return its exit code."""
+def execute(*, command: list[str], environment: Mapping[str, str], durable: bool = False) -> int:
+    """Run `command` with throw-away servers and return its exit code; durable ones write to the disk as ours do."""
     with (
         _throw_away_folder() as folder,
         Supervisor(journal=Journal(folder=folder / "log", terminal=None)) as supervisor,
@@ -39,7 +39,7 @@ def execute(*, command: list[str], environment: Mapping[str, str]) -> int:
                 postgres_folder=folder / "postgres",
                 valkey_folder=folder / "valkey",
                 environment=environment,
-                durable=False,
+                durable=durable,
             )
         except StopRequested:
             return INTERRUPTED
@@ -56,14 +56,17 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.stack", description=__doc__)
     verbs = parser.add_subparsers(required=True)
     lend = verbs.add_parser("exec", help="run a command with throw-away servers")
+    lend.add_argument("--durable", action="store_true", help="commit to the disk, as an installation does")
     lend.add_argument("command", nargs=argparse.REMAINDER)
-    command = parser.parse_args(arguments).command
+    options = parser.parse_args(arguments)
+    command = options.command
     if command[:1] == ["--"]:
         command = command[1:]
     if not command:
         parser.error("no command to execute")
     try:
-        return execute(command=command, environment=with_bytecode(os.environ, folder=BYTECODE))
+        environment = with_bytecode(os.environ, folder=BYTECODE)
+        return execute(command=command, environment=environment, durable=options.durable)
     except (PostgresMissing, ValkeyMissing) as error:
         sys.stderr.write(f"{error}\n")
         return 1

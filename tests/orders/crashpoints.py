@@ -173,7 +173,7 @@ def deadly(method: str, around: Callable[[Callable[[], Any]], Any]) -> DeadlySes
     return DeadlySessions(method=method, around=around)
 
 
-# Reads of the clock in `submit`: login, claim, budget | sending | answer. Each stands inside a transaction.
+# Reads of the clock in `submit`: login, claim, budget, sending | answer. Each stands inside a transaction.
 POINTS: dict[str, Work] = {
     "CP01 the intent committed, nobody woken": lambda desk, key: taking_in(desk, key, last=False),
     "CP02 the worker woken": lambda desk, key: taking_in(desk, key, last=True),
