@@ -28,7 +28,7 @@ from accounts.errors import Forbidden, NotAuthenticated
 from accounts.models import ApiKey, BrokerAccount, User
 from accounts.queries import EVERY_SCOPE, Principal, account_ids_of, principal_of, scopes_of
 from accounts.sign_ins import standing
-from accounts.statements import Reading
+from accounts.statements import first
 from accounts.tokens import authenticate_token, looks_like_a_token
 
 KEY = re.compile(r"tkr_live_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
@@ -38,7 +38,6 @@ SECRET_BYTES = 32
 LONGEST_LIFE = timedelta(days=90)
 # A key's last use is written at most this often, so that reads stay reads.
 USE_NOTED_EVERY = timedelta(minutes=1)
-KEY_BY_PREFIX = Reading(ApiKey, "prefix = %s", along="user")
 UNKNOWN_DIGEST = bytes(hashlib.sha256().digest_size)
 
 
@@ -159,7 +158,7 @@ def _by_header(header: str, *, now: datetime) -> tuple[User, Principal]:
 
 
 def _key_by_prefix(prefix: str) -> ApiKey | None:
-    return KEY_BY_PREFIX.first(prefix)
+    return first(ApiKey, "prefix = %s", prefix, along="user")
 
 
 def check_key(key_id: int, *, now: datetime) -> None:

@@ -13,7 +13,7 @@ from accounts.errors import AccountUnknown, LoginNeeded
 from accounts.fields import Secret
 from accounts.guards import Approval
 from accounts.models import BrokerAccount, Credential, HaltEpoch, TradingHalt, User
-from accounts.statements import Reading, prepared
+from accounts.statements import every, first, prepared
 from kite.types import Login
 
 IST = ZoneInfo("Asia/Kolkata")
@@ -32,10 +32,9 @@ ROLE_SCOPES: Mapping[str, frozenset[str]] = {
 }
 
 
-# Asked for every order, so they are written out.
-ACCOUNT_BY_LABEL = Reading(BrokerAccount, "label = %s")
-CREDENTIAL_IN_FORCE = Reading(Credential, "accounts_credential.account_id = %s AND current", along="account")
-HALTS_IN_FORCE = Reading(TradingHalt, "released_at IS NULL ORDER BY engaged_at, id")
+# Asked for every order, so they are written once.
+IN_FORCE = "accounts_credential.account_id = %s AND current"
+UNRELEASED = "released_at IS NULL ORDER BY engaged_at, id"
 EPOCH = "SELECT epoch FROM accounts_haltepoch WHERE id = 1 FOR SHARE"
 
 
@@ -89,7 +88,7 @@ def visible_accounts(principal: Principal) -> QuerySet[BrokerAccount]:
 
 def account_by_label(*, label: str, principal: Principal) -> BrokerAccount:
     """Return the account, or raise AccountUnknown where it is absent or not the principal's."""
-    account = ACCOUNT_BY_LABEL.first(label)
+    account = first(BrokerAccount, "label = %s", label)
     if account is None or not principal.sees(account.pk):
         raise AccountUnknown(f"no account {label}", field="account")
     return account
@@ -97,7 +96,7 @@ def account_by_label(*, label: str, principal: Principal) -> BrokerAccount:
 
 def current_credential(*, account_id: UUID) -> Credential | None:
     """Return the version in force, if the account has one."""
-    return CREDENTIAL_IN_FORCE.first(account_id)
+    return first(Credential, IN_FORCE, account_id, along="account")
 
 
 def current_credentials(*, accounts: QuerySet[BrokerAccount]) -> dict[UUID, Credential]:
@@ -149,7 +148,7 @@ def token_expiry(now: datetime) -> datetime:
 
 def open_halts() -> list[TradingHalt]:
     """Return the halts in force, oldest first."""
-    return HALTS_IN_FORCE.rows()
+    return every(TradingHalt, UNRELEASED)
 
 
 def lock_halt_epoch() -> int:

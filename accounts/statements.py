@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from django.db import connection
 from django.db.backends.postgresql.base import ServerBindingCursor
@@ -32,50 +32,22 @@ class _Columns:
     readers: tuple[tuple[int, Callable[[Any, None, Any], Any]], ...]
 
 
-class Reading(Generic[Row]):
-    """Reads rows of a model by a condition that is written once, with a foreign key's row beside them if named.
+def every(model: type[Row], condition: str, *parameters: object, along: str = "") -> list[Row]:
+    """Return the rows of a model that meet the condition, which is everything after WHERE.
 
-    The condition is everything after WHERE. A table is named by its own name.
+    `along` names a foreign key whose row is read beside each. A table is named by its own name.
     """
+    with prepared() as cursor:
+        cursor.execute(_selection(model, condition, along), parameters)
+        return [_row(model, along, values) for values in cursor.fetchall()]
 
-    def __init__(self, model: type[Row], condition: str, *, along: str = "") -> None:
-        self._model = model
-        self._condition = condition
-        self._along = along
-        self._text = ""
 
-    def rows(self, *parameters: object) -> list[Row]:
-        """Return the rows."""
-        with prepared() as cursor:
-            cursor.execute(self._statement(), parameters)
-            return [self._row(values) for values in cursor.fetchall()]
-
-    def first(self, *parameters: object) -> Row | None:
-        """Return the first row, None where there is none."""
-        with prepared() as cursor:
-            cursor.execute(self._statement(), parameters)
-            values = cursor.fetchone()
-        return None if values is None else self._row(values)
-
-    def _statement(self) -> str:
-        if not self._text:
-            table = _table(self._model)
-            columns, join = _columns(self._model).text, ""
-            if self._along:
-                key: Any = self._model._meta.get_field(self._along)  # noqa: SLF001 (documented by Django)
-                other = _table(key.related_model)
-                columns = f"{columns}, {_columns(key.related_model).text}"
-                join = f" JOIN {other} ON {other}.id = {table}.{key.column}"
-            self._text = f"SELECT {columns} FROM {table}{join} WHERE {self._condition}"  # noqa: S608 (no value in it)
-        return self._text
-
-    def _row(self, values: Sequence[object]) -> Row:
-        count = len(_columns(self._model).names)
-        row = _made(self._model, values[:count])
-        if self._along:
-            key: Any = self._model._meta.get_field(self._along)  # noqa: SLF001
-            setattr(row, self._along, _made(key.related_model, values[count:]))
-        return row
+def first(model: type[Row], condition: str, *parameters: object, along: str = "") -> Row | None:
+    """Return the first row that meets the condition, None where there is none."""
+    with prepared() as cursor:
+        cursor.execute(_selection(model, condition, along), parameters)
+        values = cursor.fetchone()
+    return None if values is None else _row(model, along, values)
 
 
 def insert(row: Model) -> None:
@@ -98,6 +70,27 @@ def update(row: Model, values: dict[str, object]) -> None:
         cursor.execute(text, [*(_stored(field, row, adding=False) for field in fields), row.pk])
         if cursor.rowcount != 1:
             raise type(row).DoesNotExist(f"no row {row.pk} to update")  # type: ignore[attr-defined]
+
+
+@cache
+def _selection(model: type[Model], condition: str, along: str) -> str:
+    table = _table(model)
+    columns, join = _columns(model).text, ""
+    if along:
+        key: Any = model._meta.get_field(along)  # noqa: SLF001 (documented by Django)
+        other = _table(key.related_model)
+        columns = f"{columns}, {_columns(key.related_model).text}"
+        join = f" JOIN {other} ON {other}.id = {table}.{key.column}"
+    return f"SELECT {columns} FROM {table}{join} WHERE {condition}"  # noqa: S608 (no value in it)
+
+
+def _row(model: type[Row], along: str, values: Sequence[object]) -> Row:
+    count = len(_columns(model).names)
+    row = _made(model, values[:count])
+    if along:
+        key: Any = model._meta.get_field(along)  # noqa: SLF001
+        setattr(row, along, _made(key.related_model, values[count:]))
+    return row
 
 
 def _table(model: type[Model]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Max, Q, QuerySet
 
-from accounts.statements import Reading
+from accounts.statements import first
 from kite.types import Mode
 from kite.wire import Rows
 from market_data.aliases import INDICES, candidates
@@ -21,7 +21,7 @@ from market_data.models import Instrument, InstrumentSync, Subscription
 from market_data.thresholds import ages_allowed
 from market_data.trading_days import read_calendar
 
-LISTED_BY_SYMBOL: Final = Reading(Instrument, "listed AND exchange = %s AND tradingsymbol = %s")
+LISTED_BY_SYMBOL: Final = "listed AND exchange = %s AND tradingsymbol = %s"
 WIDTH: Final[Mapping[str, int]] = {Mode.LTP: 0, Mode.QUOTE: 1, Mode.FULL: 2}
 
 
@@ -37,7 +37,7 @@ def catalogue_version() -> int:
 
 def instrument_by_symbol(*, exchange: str, tradingsymbol: str) -> Instrument:
     """Return the listed instrument; raises InstrumentUnknown."""
-    found = LISTED_BY_SYMBOL.first(exchange, tradingsymbol)
+    found = first(Instrument, LISTED_BY_SYMBOL, exchange, tradingsymbol)
     if found is None:
         raise InstrumentUnknown(f"no listed instrument {exchange}:{tradingsymbol}", field="instrument")
     return found

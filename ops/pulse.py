@@ -10,10 +10,10 @@ from market_data.bus import sync_bus
 from market_data.errors import FeedDown
 from ops.state import Process
 
-QUEUES = ("orders", "greeks", "default")
+QUEUES = ("commands", "orders", "greeks", "default")
 # A report older than this is a process that hangs; reports vanish after ten seconds.
 OLD_SECONDS, DEAD_SECONDS = 6.0, 12.0
-BACKLOG = {"orders": 50, "greeks": 20, "default": 200}
+BACKLOG = {"commands": 50, "orders": 50, "greeks": 20, "default": 200}
 # Reports of work done, not of a process.
 CALCULATIONS = frozenset({"greeks"})
 Report = Mapping[str, object]

@@ -6,6 +6,8 @@ from datetime import date
 BUCKET_SECONDS = 5
 # Thirteen buckets cover at least the last sixty seconds whatever the phase.
 BUCKETS = 13
+BROKER_PER_MINUTE = 400
+KEPT_FOR_CANCELS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,12 @@ class Limits:
     burst: int = 2
     per_minute: int = 300
     per_day: int = 4000
+
+
+def for_cancels(limits: Limits) -> Limits:
+    """Return the limits that a cancellation meets: the last calls of a minute are kept for it, below the broker's."""
+    most = max(limits.per_minute, BROKER_PER_MINUTE)
+    return replace(limits, per_minute=min(limits.per_minute + KEPT_FOR_CANCELS, most))
 
 
 @dataclass(frozen=True, slots=True)

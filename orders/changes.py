@@ -17,10 +17,11 @@ from accounts.sessions import Sessions
 from kite.errors import KiteError, Refused, SessionExpired, Throttled, Unavailable
 from kite.types import Login, OrderChange, OrderRow, OrderType, Validity
 from orders import reconciliation, risk, updates
-from orders.budget import Spent, spend
+from orders.budget import Spent, for_cancels, spend
+from orders.claims import LEASE, standing_of
 from orders.clock import Clock, trading_day
 from orders.errors import OrderEnded
-from orders.execution import LEASE, LOGIN_PAUSE, STALE_CLAIM_SECONDS, back_off_seconds, standing_of
+from orders.execution import LOGIN_PAUSE, STALE_CLAIM_SECONDS, back_off_seconds
 from orders.models import Order, OrderCommand
 from orders.queries import lock_budget, open_cancel
 from orders.states import AT_BROKER, FINAL, WAITING, CommandState, State
@@ -162,9 +163,8 @@ def _denied(command: OrderCommand, *, now: datetime) -> bool:
 
 def _take_budget(command: OrderCommand, *, now: datetime) -> float | None:
     budget = lock_budget(command.order.account_id)
-    spent = spend(
-        spent=budget.spent, limits=budget.limits, at=now.timestamp(), day=trading_day(now), counts_for_day=False
-    )
+    limits = for_cancels(budget.limits) if command.kind == OrderCommand.Kind.CANCEL else budget.limits
+    spent = spend(spent=budget.spent, limits=limits, at=now.timestamp(), day=trading_day(now), counts_for_day=False)
     if isinstance(spent, Spent):
         budget.keep(spent)
         return None

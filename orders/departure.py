@@ -9,7 +9,7 @@ from accounts.egress import require_seen
 from accounts.errors import EgressUnseen, LoginNeeded, PlatformError
 from accounts.queries import login_for
 from accounts.sessions import Sessions
-from accounts.statements import Reading
+from accounts.statements import first
 from kite.errors import KiteError
 from kite.types import Login
 from orders import reconciliation
@@ -21,7 +21,7 @@ LOOK_PAUSE_SECONDS: Final = 5.0
 BOOK_PAUSE_SECONDS: Final = 2.0
 # Four periodic readings that did not come.
 READ_WITHIN: Final = timedelta(seconds=60)
-READ_SINCE: Final = Reading(BookReading, "account_id = %s AND read_at > %s")
+READ_SINCE: Final = "account_id = %s AND read_at > %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def ready_to_place(*, account_id: UUID, sessions: Sessions, clock: Clock) -> Log
     """
     now = clock.now()
     login = login_to_leave_with(account_id=account_id, sessions=sessions, now=now)
-    if isinstance(login, Held) or READ_SINCE.first(account_id, now - READ_WITHIN) is not None:
+    if isinstance(login, Held) or first(BookReading, READ_SINCE, account_id, now - READ_WITHIN) is not None:
         return login
     try:
         reconciliation.reconcile_account(account_id=account_id, sessions=sessions, clock=clock)

@@ -1,149 +1,76 @@
 """Carries an order to the broker: claim, commit SENDING, send once, write down what the answer proves."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 
 from accounts.credentials import expire_token
 from accounts.health import stop
-from accounts.queries import lock_halt_epoch, open_halts
+from accounts.queries import lock_halt_epoch
 from accounts.sessions import Sessions
+from accounts.statements import update
 from kite.answers import Positions
 from kite.errors import KiteError, OutcomeUnknown, Refused, SessionExpired, Throttled, Unavailable
 from kite.types import Login, OrderRow
 from orders import reconciliation, risk, updates
-from orders.budget import Spent, spend
-from orders.clock import Clock, trading_day
+from orders.claims import (
+    SOURCE,
+    Claim,
+    Later,
+    Nothing,
+    Wake,
+    announce,
+    claim_and_announce,
+    deny,
+    expire,
+    knocked_again,
+    nobody,
+    standing_of,
+)
+from orders.clock import Clock
 from orders.departure import Held, ready_to_place
-from orders.models import Order, OrderBudget
+from orders.models import Order
 from orders.objections import Denial
 from orders.parameters import request_of
 from orders.queries import (
-    ORDER_BY_ID,
-    READY_LOCKED,
-    cancel_waits,
-    exposure_of,
     is_part,
-    lock_budget,
     locked_order,
+    order_with_account,
     quantity_on_the_way,
-    queue_position,
-    risk_limits,
-    stake_of,
     tag_of,
+    waiting_order_locked,
 )
 from orders.states import State
-from orders.tags import MAX_ATTEMPT, Tag, encode, installation_code
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(seconds=15)
 STALE_CLAIM_SECONDS = 5.0
 LOGIN_PAUSE = timedelta(seconds=2)
-REJECTION_WINDOW = timedelta(seconds=60)
 LONGEST_BACK_OFF_SECONDS = 8.0
-SOURCE = "execution"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """The right to send one attempt of one order, and when it was taken."""
+def submit(*, order_id: UUID, sessions: Sessions, clock: Clock, wake: Wake = nobody) -> float | None:
+    """Carry the order to the broker if it is due; return the seconds after which to knock again, if any.
 
-    order: Order
-    epoch: int
-    taken: float
-    reduce_only: bool
-
-    @property
-    def asks_first(self) -> bool:
-        """Say whether the broker must be asked before this attempt, which no transaction may wait for."""
-        return self.order.look_first or self.reduce_only
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """The order cannot go yet: knock again after so many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """There is nothing to send: settled, taken by somebody else, or denied."""
-
-
-def submit(*, order_id: UUID, sessions: Sessions, clock: Clock) -> float | None:
-    """Carry the order to the broker if it is due; return the seconds after which to knock again, if any."""
-    order = ORDER_BY_ID.first(order_id)
+    An account with many orders has a wake-up for a few of them: `wake` is called for the next one, and after how many
+    seconds its turn comes, as soon as this one leaves the queue.
+    """
+    order = order_with_account(order_id)
     if order is None or order.state != State.READY:
         return None
     login = ready_to_place(account_id=order.account_id, sessions=sessions, clock=clock)
     if isinstance(login, Held):
         return _hold(order_id, login, clock=clock)
-    claimed = _claim_and_announce(order_id, clock=clock)
+    claimed = claim_and_announce(order_id=order_id, clock=clock, wake=wake)
     if isinstance(claimed, Later):
         return claimed.seconds
     if isinstance(claimed, Nothing):
         return None
     return _carry(claimed, login=login, sessions=sessions, clock=clock)
-
-
-def claim(*, order_id: UUID, clock: Clock) -> Claim | Later | Nothing:
-    """Take the right to send: state, halts, risk and budget judged and written in one transaction."""
-    taken = clock.monotonic()
-    with transaction.atomic():
-        return _claim(order_id, taken=taken, clock=clock)
-
-
-def tag_for(order: Order, *, attempt: int) -> str:
-    """Return the correlation tag of one attempt."""
-    installation = installation_code(settings.INSTALLATION_ID)
-    return encode(Tag(installation=installation, number=order.number, attempt=min(attempt, MAX_ATTEMPT)))
-
-
-def _claim_and_announce(order_id: UUID, *, clock: Clock) -> Claim | Later | Nothing:
-    """Claim, and where the broker need not be asked first commit SENDING with it: one commit, one wait for the disk."""
-    taken = clock.monotonic()
-    with transaction.atomic():
-        claimed = _claim(order_id, taken=taken, clock=clock)
-        if isinstance(claimed, Claim) and not claimed.asks_first:
-            _announce(claimed.order, now=clock.now())
-        return claimed
-
-
-def _claim(order_id: UUID, *, taken: float, clock: Clock) -> Claim | Later | Nothing:
-    epoch = lock_halt_epoch()
-    order = _lock_ready(order_id)
-    if order is None:
-        return Nothing()
-    now = clock.now()
-    if order.deadline_at is not None and order.deadline_at <= now:
-        _expire(order, now=now)
-        return Nothing()
-    if order.not_before is not None and order.not_before > now:
-        return Later((order.not_before - now).total_seconds())
-    budget = lock_budget(order.account_id)
-    standing = standing_of(order, now=now)
-    denial = risk.denial_at_claim(order=order, standing=standing)
-    if denial is not None:
-        _deny(order, denial, now=now)
-        return Nothing()
-    wait = _take_budget(order, budget, now=clock.now())
-    if wait is not None:
-        return wait
-    attempt = order.attempt + 1
-    values = {"attempt": attempt, "tag": tag_for(order, attempt=attempt), "lease_until": now + LEASE}
-    detail = {"attempt": attempt, "epoch": epoch}
-    move = updates.Move(to=State.CLAIMED, source=SOURCE, values=values, detail=detail)
-    updates.apply(order=order, move=move, now=now)
-    reduce_only = risk.must_reduce(order=order, standing=standing)
-    return Claim(order=order, epoch=epoch, taken=taken, reduce_only=reduce_only)
 
 
 def _carry(claimed: Claim, *, login: Login, sessions: Sessions, clock: Clock) -> float | None:
@@ -165,7 +92,7 @@ def _carry(claimed: Claim, *, login: Login, sessions: Sessions, clock: Clock) ->
     except KiteError as error:
         return VERDICTS.get(type(error), _doubt)(claimed, error, login, clock)
     with transaction.atomic():
-        order = _lock(claimed.order.pk)
+        order = locked_order(claimed.order.pk)
         updates.acknowledge(order=order, broker_order_id=broker_order_id, source=SOURCE, now=clock.now())
     return None
 
@@ -186,29 +113,22 @@ def _commit_sending(claimed: Claim, *, clock: Clock) -> bool:
     """Commit SENDING before any byte leaves; give the claim back where a halt came between."""
     with transaction.atomic():
         epoch = lock_halt_epoch()
-        order = _lock(claimed.order.pk)
+        order = locked_order(claimed.order.pk)
         if State(order.state) is not State.CLAIMED or order.attempt != claimed.order.attempt:
             return False
         now = clock.now()
         if epoch != claimed.epoch:
             _reconsider(order, now=now)
             return False
-        _announce(order, now=now)
+        announce(order=order, now=now)
         return True
-
-
-def _announce(order: Order, *, now: datetime) -> None:
-    """Write down that a byte may leave once this is committed; the caller holds the row lock."""
-    values = {"sent_at": now, "lease_until": now + LEASE, "look_first": False}
-    move = updates.Move(to=State.SENDING, source=SOURCE, values=values, detail={"tag": order.tag})
-    updates.apply(order=order, move=move, now=now)
 
 
 def _reconsider(order: Order, *, now: datetime) -> None:
     """A halt was engaged or released since the claim: what it forbids is denied, the rest is claimed anew."""
     denial = risk.denial_at_claim(order=order, standing=standing_of(order, now=now))
     if denial is not None:
-        _deny(order, denial, now=now)
+        deny(order=order, denial=denial, now=now)
         return
     values = {"not_before": now, "lease_until": None}
     updates.apply(order=order, move=updates.Move(to=State.READY, source=SOURCE, values=values), now=now)
@@ -238,7 +158,7 @@ def _accept_refusal(claimed: Claim, error: KiteError, login: Login, clock: Clock
         log.error("orders.submit.forbidden", account_id=login.account_id, error=error.message)
         stop(account_id=UUID(login.account_id), reason=f"its orders are refused: {error.message}", now=clock.now())
     with transaction.atomic():
-        order = _lock(claimed.order.pk)
+        order = locked_order(claimed.order.pk)
         if _mine(order, claimed):
             move = updates.Move(
                 to=State.REJECTED, source=SOURCE, code=code, text=error.message, detail=_evidence(error)
@@ -270,7 +190,7 @@ def _try_again(claimed: Claim, error: KiteError, login: Login, clock: Clock) -> 
 
 def _doubt(claimed: Claim, error: KiteError, login: Login, clock: Clock) -> float | None:
     with transaction.atomic():
-        order = _lock(claimed.order.pk)
+        order = locked_order(claimed.order.pk)
         if _mine(order, claimed):
             reconciliation.doubt(
                 order=order, source=SOURCE, text=error.message, now=clock.now(), detail=_evidence(error)
@@ -299,12 +219,12 @@ def _not_sent(
     claimed: Claim, *, code: str, text: str, wait: float, clock: Clock, look_first: bool = False
 ) -> float | None:
     with transaction.atomic():
-        order = _lock(claimed.order.pk)
+        order = locked_order(claimed.order.pk)
         if not _mine(order, claimed):
             return None
         now = clock.now()
         values = {
-            "not_before": now + timedelta(seconds=wait),
+            **knocked_again(now=now, seconds=wait),
             "lease_until": None,
             "look_first": look_first or order.look_first,
         }
@@ -316,9 +236,9 @@ def _not_sent(
 def _deny_growth(claimed: Claim, *, clock: Clock) -> None:
     text = "only orders that reduce a position pass, and this one does not"
     with transaction.atomic():
-        order = _lock(claimed.order.pk)
+        order = locked_order(claimed.order.pk)
         if _mine(order, claimed):
-            _deny(order, Denial("REDUCING_ONLY", text), now=clock.now())
+            deny(order=order, denial=Denial("REDUCING_ONLY", text), now=clock.now())
 
 
 def _mine(order: Order, claimed: Claim) -> bool:
@@ -328,83 +248,22 @@ def _mine(order: Order, claimed: Claim) -> bool:
 
 def _hold(order_id: UUID, held: Held, *, clock: Clock) -> float | None:
     with transaction.atomic():
-        order = _lock_ready(order_id)
+        order = waiting_order_locked(order_id)
         if order is None:
             return None
         now = clock.now()
         if order.deadline_at is not None and order.deadline_at <= now:
-            _expire(order, now=now)
+            expire(order=order, now=now)
             return None
-        values = {"not_before": now + timedelta(seconds=held.seconds)}
+        values = knocked_again(now=now, seconds=held.seconds)
         if order.reason_code == held.code:
-            Order.objects.filter(pk=order.pk).update(**values)
+            update(order, values)
         else:
             move = updates.Move(to=State.READY, source=SOURCE, code=held.code, text=held.text, values=values)
             updates.apply(order=order, move=move, now=now)
         return held.seconds
 
 
-def _take_budget(order: Order, budget: OrderBudget, *, now: datetime) -> Later | Nothing | None:
-    """Write one call into the account's books, or say how long the order must wait for its turn."""
-    if cancel_waits(account_id=order.account_id, now=now):
-        return _postpone(order, seconds=1 / budget.per_second, now=now)
-    spent = spend(
-        spent=budget.spent, limits=budget.limits, at=now.timestamp(), day=trading_day(now), counts_for_day=True
-    )
-    if isinstance(spent, Spent):
-        budget.keep(spent)
-        return None
-    if spent.seconds is None:
-        text = f"the account has made {budget.per_day} order calls today"
-        _deny(order, Denial("DAILY_ORDER_LIMIT", text), now=now)
-        return Nothing()
-    turn = queue_position(order=order) / budget.per_second
-    return _postpone(order, seconds=spent.seconds + turn, now=now)
-
-
-def _postpone(order: Order, *, seconds: float, now: datetime) -> Later:
-    Order.objects.filter(pk=order.pk).update(not_before=now + timedelta(seconds=seconds), woken_at=now)
-    return Later(seconds)
-
-
-def standing_of(order: Order, *, now: datetime) -> risk.Standing:
-    """Return how the order's account stands now."""
-    day = trading_day(now)
-    bounds = risk.bounds_from(risk_limits(order=order))
-    bounded = bounds.max_position is not None or bounds.max_exposure is not None
-    return risk.Standing(
-        account=order.account,
-        halts=tuple(open_halts()),
-        bounds=bounds,
-        exposure=exposure_of(
-            account_id=order.account_id, day=day, leaving_out=order.pk, rejected_since=now - REJECTION_WINDOW
-        ),
-        stake=stake_of(order=order, day=day) if bounded else None,
-    )
-
-
-def _deny(order: Order, denial: Denial, *, now: datetime) -> None:
-    move = updates.Move(to=State.DENIED, source=SOURCE, code=denial.code, text=denial.text)
-    updates.apply(order=order, move=move, now=now)
-
-
-def _expire(order: Order, *, now: datetime) -> None:
-    text = f"not at the broker by {order.deadline_at:%H:%M:%S} UTC"
-    if order.reason_code:
-        text = f"{text}; {order.reason_code}: {order.reason}"
-    move = updates.Move(to=State.EXPIRED_LOCAL, source=SOURCE, code="DEADLINE_PASSED", text=text)
-    updates.apply(order=order, move=move, now=now)
-
-
 def _evidence(error: KiteError) -> dict[str, object]:
     seen = error.evidence
     return {"status": seen.status, "error_type": seen.error_type, "body": seen.body[:500]}
-
-
-def _lock(order_id: UUID) -> Order:
-    return locked_order(order_id)
-
-
-def _lock_ready(order_id: UUID) -> Order | None:
-    """Somebody else's lock means that somebody else is on it."""
-    return READY_LOCKED.first(order_id)

@@ -17,12 +17,12 @@ from accounts.commits import after_commit
 from accounts.errors import PlatformError
 from accounts.queries import Principal, account_by_label
 from accounts.sessions import Sessions
-from accounts.statements import Reading, insert, prepared
+from accounts.statements import first, insert, prepared
 from kite.errors import KiteError
 from kite.types import OrderType, Variety
 from market_data.models import Instrument
 from market_data.queries import instrument_by_symbol
-from orders import changes, execution, hours, pricing, risk, tasks, updates
+from orders import changes, claims, hours, pricing, risk, tasks, updates
 from orders.drafts import Source, Wanted, draft, fingerprint
 from orders.errors import (
     ChangeForbidden,
@@ -42,7 +42,7 @@ from orders.states import FINAL, State
 log = structlog.get_logger(__name__)
 
 ENDPOINT = "orders"
-EARLIER = Reading(Order, "client = %s AND account_id = %s AND endpoint = %s AND idempotency_key = %s", along="account")
+EARLIER = "client = %s AND account_id = %s AND endpoint = %s AND idempotency_key = %s"
 DUPLICATE_WINDOW = timedelta(seconds=2)
 # The broker allows 25 changes of one order; what remains is for hands in need.
 MAX_MODIFICATIONS = 20
@@ -192,6 +192,9 @@ def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: prici
     order.replaces = _replaced(order, wanted.replaces)
     facts = _facts(order, wanted=wanted, instrument=instrument, price=price)
     denial = risk.denial_at_intake(order=order, facts=facts)
+    # A long queue is not woken order by order: whoever leaves it wakes the next one.
+    woken = denial is None and facts.exposure.waiting < tasks.WOKEN_AT_ONCE
+    order.woken_at = order.created_at if woken else None
     if denial is not None:
         order.state = State.DENIED
         order.reason_code, order.reason = denial.code, denial.text
@@ -199,14 +202,14 @@ def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: prici
     insert(order)
     first = updates.Move(to=State(order.state), source="api", code=order.reason_code, text=order.reason)
     updates.record(order=order, before=None, move=first, now=order.created_at)
-    if denial is None:
+    if woken:
         transaction.on_commit(partial(tasks.knock, tasks.submit_order, order.pk))
     if price is not None and not price.band_known:
         after_commit(tasks.learn_soon, account_id=order.account_id, instrument_id=instrument.pk)
 
 
 def _facts(order: Order, *, wanted: Wanted, instrument: Instrument, price: pricing.Price | None) -> risk.Facts:
-    standing = execution.standing_of(order, now=order.created_at)
+    standing = claims.standing_of(order, now=order.created_at)
     return risk.Facts(
         account=standing.account,
         halts=standing.halts,
@@ -255,8 +258,12 @@ def _serialise_content(order: Order) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
+def _key_of(order: Order) -> tuple[object, ...]:
+    return order.client, order.account_id, order.endpoint, order.idempotency_key
+
+
 def _earlier(order: Order) -> Placed | None:
-    held = EARLIER.first(order.client, order.account_id, order.endpoint, order.idempotency_key)
+    held = first(Order, EARLIER, *_key_of(order), along="account")
     if held is None:
         return None
     if held.fingerprint != order.fingerprint:
@@ -296,7 +303,7 @@ def _check_change(order: Order, wanted: Mapping[str, object], *, now: datetime) 
         raise ChangeForbidden(f"the order was modified {made} times, {MAX_MODIFICATIONS} is the bound")
     changed = _changed(order, wanted)
     instrument = instrument_by_symbol(exchange=order.exchange, tradingsymbol=order.tradingsymbol)
-    standing = execution.standing_of(order, now=now)
+    standing = claims.standing_of(order, now=now)
     denial = risk.denial_of_values(order=changed, instrument=instrument, standing=standing)
     if denial is not None:
         error = ChangeForbidden(f"{denial.code}: {denial.text}", field=denial.field)

@@ -153,6 +153,7 @@ class Order(models.Model):
                 condition=Q(state__in=["READY", "CLAIMED", "SENDING", "UNKNOWN"]),
                 name="order_unsettled",
             ),
+            models.Index(fields=["account", "created_at"], condition=Q(state="READY"), name="order_waiting"),
             models.Index(fields=["group", "leg"], condition=Q(group__isnull=False), name="order_group"),
             models.Index(
                 fields=["account"], condition=Q(origin="orphan", acknowledged_at__isnull=True), name="order_orphan"

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from accounts.models import BrokerAccount
-from accounts.statements import Reading, prepared
+from accounts.statements import every, first, prepared
 from kite.types import OrderRow
 from market_data.models import Instrument
 from orders.models import Order, OrderBudget, OrderCommand, RiskLimit, Trade
@@ -38,6 +38,7 @@ class Exposure:
     day_notional: Decimal
     rejections: int = 0
     orphans: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,31 +57,43 @@ EXPOSURE = """
            coalesce(sum(notional) FILTER (WHERE state <> ALL(%s)), 0),
            count(*) FILTER (WHERE state = ANY(%s) AND origin = 'platform' AND finished_at >= %s),
            (SELECT count(*) FROM orders_order
-            WHERE account_id = %s AND origin = 'orphan' AND acknowledged_at IS NULL)
+            WHERE account_id = %s AND origin = 'orphan' AND acknowledged_at IS NULL),
+           count(*) FILTER (WHERE state = 'READY')
     FROM orders_order WHERE account_id = %s AND trading_day = %s AND id <> %s
 """
 REFUSED = (State.REJECTED, State.REJECTED_RMS)
 # Asked for every order or every row of a book: Django's making of them cost more than their running.
-ORDER_BY_ID = Reading(Order, "orders_order.id = %s", along="account")
-ORDER_LOCKED = Reading(Order, "orders_order.id = %s FOR UPDATE OF orders_order", along="account")
-READY_LOCKED = Reading(
-    Order,
-    "orders_order.id = %s AND orders_order.state = 'READY' FOR UPDATE OF orders_order SKIP LOCKED",
-    along="account",
-)
-ORDER_OF_ROW = Reading(
-    Order,
+LOCKED = "orders_order.id = %s FOR UPDATE OF orders_order"
+READY_LOCKED = "orders_order.id = %s AND orders_order.state = 'READY' FOR UPDATE OF orders_order SKIP LOCKED"
+OF_ROW = (
     "account_id = %s AND (broker_order_id = %s OR (number = %s AND broker_order_id IS NULL))"
-    " ORDER BY broker_order_id LIMIT 1",
+    " ORDER BY broker_order_id LIMIT 1"
 )
-BUDGET = Reading(OrderBudget, "account_id = %s")
-BUDGET_LOCKED = Reading(OrderBudget, "account_id = %s FOR UPDATE")
-LIMITS_OF_ORDER = Reading(
-    RiskLimit,
+LIMITS_OF_ORDER = (
     "(account_id = %s OR account_id IS NULL) AND strategy IN (%s, '')"
-    " AND (exchange = '' OR (exchange = %s AND tradingsymbol = %s))",
+    " AND (exchange = '' OR (exchange = %s AND tradingsymbol = %s))"
 )
-QUEUED_BEFORE = "SELECT count(*) FROM orders_order WHERE state = 'READY' AND account_id = %s AND created_at < %s"
+# A row that somebody holds is being carried; one that was woken a moment ago has a message on the way.
+WAKE_NEXT = """
+    UPDATE orders_order SET woken_at = %s WHERE id = (
+        SELECT id FROM orders_order
+        WHERE state = 'READY' AND account_id = %s AND id <> %s AND woken_at IS NULL
+        ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING id
+"""
+FORGOTTEN = """
+    WITH waiting AS (
+        SELECT id, account_id, created_at, woken_at, not_before, deadline_at,
+               max(woken_at) OVER (PARTITION BY account_id) AS latest
+        FROM orders_order WHERE state = 'READY'
+    ), due AS (
+        SELECT id, created_at, row_number() OVER (PARTITION BY account_id ORDER BY created_at) AS place
+        FROM waiting
+        WHERE (woken_at <= %s OR (woken_at IS NULL AND (latest IS NULL OR latest <= %s)))
+          AND (not_before IS NULL OR not_before <= %s OR deadline_at <= %s)
+    )
+    SELECT id FROM due WHERE place <= %s ORDER BY created_at LIMIT %s
+"""
 CANCEL_WAITS = """
     SELECT EXISTS (SELECT FROM orders_ordercommand c JOIN orders_order o ON o.id = c.order_id
         WHERE o.account_id = %s AND o.state = ANY(%s) AND c.kind = 'cancel' AND c.state = 'READY'
@@ -93,8 +106,10 @@ def exposure_of(*, account_id: UUID, day: date, leaving_out: UUID, rejected_sinc
     states = [[str(state) for state in group] for group in (LIVE, SPENT_NOTHING, REFUSED)]
     with prepared() as cursor:
         cursor.execute(EXPOSURE, [*states, rejected_since, account_id, account_id, day, leaving_out])
-        open_orders, day_notional, rejections, orphans = cursor.fetchone()
-    return Exposure(open_orders=open_orders, day_notional=day_notional, rejections=rejections, orphans=orphans)
+        open_orders, day_notional, rejections, orphans, waiting = cursor.fetchone()
+    return Exposure(
+        open_orders=open_orders, day_notional=day_notional, rejections=rejections, orphans=orphans, waiting=waiting
+    )
 
 
 # What has filled counts at its price, buys against sells of one symbol; what may still fill counts in full.
@@ -158,12 +173,22 @@ def similar_exists(*, order: Order, within: timedelta) -> bool:
 
 def risk_limits(*, order: Order) -> list[RiskLimit]:
     """Return every row of bounds that covers the order."""
-    return LIMITS_OF_ORDER.rows(order.account_id, order.strategy, order.exchange, order.tradingsymbol)
+    return every(RiskLimit, LIMITS_OF_ORDER, order.account_id, order.strategy, order.exchange, order.tradingsymbol)
+
+
+def order_with_account(order_id: UUID) -> Order | None:
+    """Return the order with its account, None where there is none."""
+    return first(Order, "orders_order.id = %s", order_id, along="account")
+
+
+def waiting_order_locked(order_id: UUID) -> Order | None:
+    """Return the order with its row locked where it waits and nobody holds it: a held one is being carried."""
+    return first(Order, READY_LOCKED, order_id, along="account")
 
 
 def locked_order(order_id: UUID) -> Order:
     """Return the order with its account, its row locked; raises Order.DoesNotExist."""
-    order = ORDER_LOCKED.first(order_id)
+    order = first(Order, LOCKED, order_id, along="account")
     if order is None:
         raise Order.DoesNotExist(f"no order {order_id}")
     return order
@@ -173,7 +198,7 @@ def order_of_row(*, account_id: UUID, row: OrderRow) -> Order | None:
     """Return the order a broker row speaks of, by the broker's id or by our tag; None where we have none."""
     tag = tag_of(row)
     number = None if tag is None or is_part(row) else tag.number
-    return ORDER_OF_ROW.first(account_id, row.order_id, number)
+    return first(Order, OF_ROW, account_id, row.order_id, number)
 
 
 def tag_of(row: OrderRow) -> Tag | None:
@@ -240,23 +265,31 @@ def trades_known(*, account_id: UUID, broker_order_ids: Iterable[str]) -> set[tu
 
 def budget_of(account_id: UUID) -> OrderBudget:
     """Return the account's budget row, an unused one where no call was made yet."""
-    return BUDGET.first(account_id) or OrderBudget(account_id=account_id)
+    return first(OrderBudget, "account_id = %s", account_id) or OrderBudget(account_id=account_id)
 
 
 def lock_budget(account_id: UUID) -> OrderBudget:
     """Return the account's budget row, locked: one decision at a time for each account."""
-    row = BUDGET_LOCKED.first(account_id)
+    row = first(OrderBudget, "account_id = %s FOR UPDATE", account_id)
     if row is not None:
         return row
     OrderBudget.objects.bulk_create([OrderBudget(account_id=account_id)], ignore_conflicts=True)
     return lock_budget(account_id)
 
 
-def queue_position(*, order: Order) -> int:
-    """Return how many orders of the account wait before this one."""
+def wake_next(*, order: Order, at: datetime) -> UUID | None:
+    """Mark the account's longest waiting order that nobody was woken for as woken at `at`; None where there is none."""
     with prepared() as cursor:
-        cursor.execute(QUEUED_BEFORE, [order.account_id, order.created_at])
-        return int(cursor.fetchone()[0])
+        cursor.execute(WAKE_NEXT, [at, order.account_id, order.pk])
+        found = cursor.fetchone()
+    return None if found is None else found[0]
+
+
+def forgotten(*, now: datetime, since: datetime, of_each: int, at_most: int) -> list[UUID]:
+    """Return orders that are due and whose wake-up was lost, the oldest of each account: they wake the others."""
+    with prepared() as cursor:
+        cursor.execute(FORGOTTEN, [since, since, now, now, of_each, at_most])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def cancel_waits(*, account_id: UUID, now: datetime) -> bool:

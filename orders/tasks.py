@@ -17,7 +17,7 @@ from market_data.models import Instrument
 from orders import changes, execution, pricing, reconciliation, retelling, ties
 from orders.clock import DatabaseClock
 from orders.models import Order, OrderCommand
-from orders.queries import accounts_to_reconcile
+from orders.queries import accounts_to_reconcile, forgotten
 from orders.readings import BookReading
 from orders.states import CommandState, State
 
@@ -30,6 +30,8 @@ FORGOTTEN = timedelta(seconds=2)
 # Longer waits are left to the sweeper: a message with a countdown lives in one worker's memory.
 LONGEST_COUNTDOWN_SECONDS = 20.0
 SWEEP_ROWS = 500
+# As many as the budget lets go at once; each wakes the account's next one when it leaves the queue.
+WOKEN_AT_ONCE = 2
 
 
 def knock(task: Callable[..., Any], argument: UUID, *, countdown: float = 0.0) -> None:
@@ -67,7 +69,9 @@ def learn_limits(self: Any, /, account_id: str, instrument_id: int, **_: object)
 @shared_task(bind=True, name="orders.tasks.submit_order")
 def submit_order(self: Any, /, order_id: str, **_: object) -> None:
     """Carry one order to the broker."""
-    again = execution.submit(order_id=UUID(order_id), sessions=self.app.sessions, clock=DatabaseClock())
+    again = execution.submit(
+        order_id=UUID(order_id), sessions=self.app.sessions, clock=DatabaseClock(), wake=_wake_follower
+    )
     if again is not None:
         knock(submit_order, UUID(order_id), countdown=again)
 
@@ -147,11 +151,12 @@ def sweep(**_: object) -> None:
         log.info("orders.sweep.done", freed=freed, doubted=doubted, commands=stuck, woken=woken, looking=looking)
 
 
+def _wake_follower(order_id: UUID, seconds: float) -> None:
+    knock(submit_order, order_id, countdown=seconds)
+
+
 def _wake_orders(now: datetime) -> int:
-    forgotten = Q(woken_at=None) | Q(woken_at__lte=now - FORGOTTEN)
-    due = Q(not_before=None) | Q(not_before__lte=now) | Q(deadline_at__lte=now)
-    rows = Order.objects.filter(forgotten, due, state=State.READY).order_by("created_at")
-    ids = list(rows.values_list("pk", flat=True)[:SWEEP_ROWS])
+    ids = forgotten(now=now, since=now - FORGOTTEN, of_each=WOKEN_AT_ONCE, at_most=SWEEP_ROWS)
     Order.objects.filter(pk__in=ids).update(woken_at=now)
     for order_id in ids:
         knock(submit_order, order_id)

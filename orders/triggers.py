@@ -18,7 +18,7 @@ from accounts.sessions import Sessions
 from kite.errors import KiteError, OutcomeUnknown, Refused, SessionExpired
 from kite.types import Login, OrderType
 from market_data.queries import instrument_by_symbol
-from orders import execution, intake, pricing, risk
+from orders import claims, intake, pricing, risk
 from orders.clock import trading_day
 from orders.drafts import fingerprint
 from orders.errors import IdempotencyMismatch, TriggerBusy, TriggerDenied, TriggerEnded, TriggerUnknown
@@ -119,7 +119,7 @@ def _check(wanted: WantedTrigger, *, account: BrokerAccount, sessions: Sessions,
     price = pricing.last_price(instrument=instrument, account_id=account.pk, sessions=sessions, now=now)
     for number, leg in enumerate(wanted.legs):
         order = _leg_order(wanted, leg, account=account, now=now)
-        standing = execution.standing_of(order, now=now)
+        standing = claims.standing_of(order, now=now)
         denial = risk.denial_of_trigger(order=order, instrument=instrument, standing=standing)
         if denial is not None:
             field = f"legs.{number}.{denial.field}" if denial.field else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.environment import follow_environment, prepare
@@ -26,6 +27,10 @@ from tests.conformance import FAULTS  # noqa: E402
 from tests.panel_client import PanelClient  # noqa: E402
 from tests.proving import numbers  # noqa: E402, F401
 from tests.sandbox_server import sandbox, sandbox_server  # noqa: E402, F401
+
+# How long an example takes says how crowded the machine is, not whether the code is right.
+hypothesis.settings.register_profile("crowded", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("crowded")
 
 FAST_HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
 LET_TESTS_EMPTY_THE_AUDIT_TRAIL = """

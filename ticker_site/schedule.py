@@ -12,7 +12,7 @@ BEAT_SCHEDULE = {
             "args": [queue],
             "options": {"queue": queue, "expires": 6},
         }
-        for queue in ("orders", "greeks", "default")
+        for queue in ("commands", "orders", "greeks", "default")
     },
     "sweep orders": {
         "task": "orders.tasks.sweep",

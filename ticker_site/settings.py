@@ -173,6 +173,9 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
+    # A cancellation does not stand behind a thousand orders: the worker asks its queues in turn.
+    "orders.tasks.carry_command": {"queue": "commands"},
+    "orders.tasks.settle_command": {"queue": "commands"},
     "orders.tasks.*": {"queue": "orders"},
     "greeks.tasks.*": {"queue": "greeks"},
 }

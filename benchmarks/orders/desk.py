@@ -135,7 +135,7 @@ class Programs:
             "ticker_site.celery",
             "worker",
             "-Q",
-            "orders,default",
+            "commands,orders,default",
             "-l",
             "ERROR",
         ]

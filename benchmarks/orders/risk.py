@@ -35,7 +35,7 @@ from accounts.sessions import Sessions  # noqa: E402
 from market_data.batches import Batch, BatchKind  # noqa: E402
 from market_data.bus import AsyncBus, sync_bus  # noqa: E402
 from market_data.models import Instrument  # noqa: E402
-from orders import execution, intake, pricing, risk  # noqa: E402
+from orders import claims, intake, pricing, risk  # noqa: E402
 from orders.models import Order, RiskLimit  # noqa: E402
 from orders.objections import Denial  # noqa: E402
 from orders.queries import similar_exists  # noqa: E402
@@ -72,7 +72,7 @@ def measure(arguments: argparse.Namespace) -> int:
     parts: dict[str, Callable[[], object]] = {
         "last price, one row": lambda: price_of(instrument),
         "last price, whole snapshot": lambda: sync_bus().latest(),
-        "standing (halts, bounds, exposure)": lambda: execution.standing_of(order, now=datetime.now(UTC)),
+        "standing (halts, bounds, exposure)": lambda: claims.standing_of(order, now=datetime.now(UTC)),
         "duplicates": lambda: similar_exists(order=order, within=intake.DUPLICATE_WINDOW),
         "whole check": lambda: whole_check(order, instrument),
     }
@@ -169,7 +169,7 @@ def whole_check(order: Order, instrument: Instrument) -> Denial | None:
     """Ask everything the intake asks between parsing and writing."""
     now = datetime.now(UTC)
     price = price_of(instrument)
-    standing = execution.standing_of(order, now=now)
+    standing = claims.standing_of(order, now=now)
     facts = risk.Facts(
         account=standing.account,
         halts=standing.halts,

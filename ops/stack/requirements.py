@@ -68,6 +68,22 @@ ORDERS = (
         not_covered=("a Redis that stalls: tests/accounts and tests/market_data bound what each call then costs",),
     ),
     Proof(
+        id="R08",
+        sentence="The crash of PostgreSQL and the failover to a standby lose no order and send none twice.",
+        tests=("tests/orders/test_postgres_loss.py",),
+        bounds=(
+            *(exactly(kind, 0) for kind in ("intents lost", "orders not adopted", "sent twice", "phantoms", "stuck")),
+            at_least("kills", 2),
+            at_least("promotions", 1),
+            at_least("orphans adopted", 3),
+        ),
+        long_bounds=(
+            at_least("kills", 100),
+            at_least("promotions", 20),
+            at_most("seconds until orders are taken in again", 10),
+        ),
+    ),
+    Proof(
         id="R09",
         sentence="The classification of answers is exact; what is not listed is UNKNOWN.",
         tests=("tests/orders/test_wire.py",),
@@ -92,6 +108,14 @@ ORDERS = (
         tests=("tests/orders/test_rate.py", "tests/orders/test_budget.py"),
         bounds=(at_most("orders in a calendar second", 10), exactly("429s", 0)),
         not_covered=("sixty minutes and four hosts: python -m benchmarks.orders --seconds 3600 measures the rate",),
+    ),
+    Proof(
+        id="R13",
+        sentence="One account's queue keeps nobody waiting, and a cancellation passes it.",
+        tests=("tests/orders/test_fairness.py",),
+        bounds=(at_least("noisy orders still waiting", 1),),
+        long_bounds=(at_least("share of the solo rate", 0.95), at_most("cancel seconds", 0.5)),
+        not_covered=("fairness between the strategies of one account: its orders leave in the order they came",),
     ),
     Proof(
         id="R14",

@@ -23,6 +23,7 @@ ASYNC_MODULES = {
     "ticker_site.asgi",
     "ticker_site.bounded_body",
     "ticker_site.draining",
+    "ticker_site.one_thread",
     "ticker_site.fast_websocket",
     "ops.panel",
     "accounts.authentication",

@@ -14,7 +14,7 @@ from redis import Redis
 from accounts.errors import PlatformError
 from accounts.queries import login_for
 from kite.errors import KiteError
-from orders import execution, reconciliation
+from orders import claims, reconciliation
 from orders.models import Order, OrderBudget
 from orders.parameters import request_of
 from orders.states import FINAL, LIVE, State
@@ -155,8 +155,8 @@ def test_two_dozen_times_more(fresh_desk: Desk, point: str, numbers: Numbers) ->
 @pytest.mark.proof(id="R03")
 def test_the_harness_would_see_an_order_sent_twice(fresh_desk: Desk, numbers: Numbers) -> None:
     order = fresh_desk.place(order_type="LIMIT", price=fresh_desk.price(-5))
-    claimed = execution.claim(order_id=order.pk, clock=fresh_desk.clock)
-    assert isinstance(claimed, execution.Claim)
+    claimed = claims.claim(order_id=order.pk, clock=fresh_desk.clock)
+    assert isinstance(claimed, claims.Claim)
     client = fresh_desk.sessions.client(login_for(account_id=order.account_id, now=fresh_desk.clock.now()))
 
     for _ in range(2):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from accounts.models import Credential, HaltEpoch, TradingHalt
-from orders import execution, reconciliation
+from orders import claims, execution, reconciliation
 from orders.models import Order, OrderCommand, OrderEvent
 from orders.states import Outcome, State
 from tests.orders.clocks import MovedClock
@@ -204,8 +204,8 @@ def test_a_halt_denies_the_order_that_waits(desk: Desk) -> None:
 
 def test_a_halt_between_claim_and_send_stops_the_send(desk: Desk) -> None:
     order = desk.place()
-    claimed = execution.claim(order_id=order.pk, clock=desk.clock)
-    assert isinstance(claimed, execution.Claim)
+    claimed = claims.claim(order_id=order.pk, clock=desk.clock)
+    assert isinstance(claimed, claims.Claim)
     halt(desk, reason="stop")
 
     sent = execution._commit_sending(claimed, clock=desk.clock)
@@ -236,8 +236,8 @@ def test_a_claim_too_old_to_send_goes_back(desk: Desk) -> None:
 
 def test_a_worker_that_dies_while_sending_leaves_the_order_in_doubt(desk: Desk) -> None:
     order = desk.place()
-    claimed = execution.claim(order_id=order.pk, clock=desk.clock)
-    assert isinstance(claimed, execution.Claim)
+    claimed = claims.claim(order_id=order.pk, clock=desk.clock)
+    assert isinstance(claimed, claims.Claim)
     execution._commit_sending(claimed, clock=desk.clock)
     desk.clock.advance(16)
 
@@ -250,7 +250,7 @@ def test_a_worker_that_dies_while_sending_leaves_the_order_in_doubt(desk: Desk) 
 
 def test_a_worker_that_dies_before_sending_frees_the_order(desk: Desk) -> None:
     order = desk.place()
-    execution.claim(order_id=order.pk, clock=desk.clock)
+    claims.claim(order_id=order.pk, clock=desk.clock)
     desk.clock.advance(16)
 
     freed, doubted = reconciliation.recover(now=desk.clock.now())

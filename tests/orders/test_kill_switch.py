@@ -22,7 +22,7 @@ from ops.errors import ClearingForbidden
 from ops.stack.sockets import socket_folder
 from ops.stack.valkey import SOCKET_NAME, answers_ping, prepare_valkey
 from ops.stops import HaltReport
-from orders import changes, execution, reconciliation
+from orders import changes, claims, execution, reconciliation
 from orders.models import Order, OrderCommand
 from orders.states import CommandState, State
 from tests.factories import principal
@@ -108,13 +108,13 @@ def test_two_hundred_halts_are_too(dead_redis: None, numbers: Numbers) -> None:
 def test_nothing_is_sent_after_the_commit_of_a_halt(fresh_desk: Desk, numbers: Numbers) -> None:
     desk = fresh_desk
     orders = [desk.place(order_type="LIMIT", price=desk.price(-5)) for _ in range(6)]
-    claims = [execution.claim(order_id=order.pk, clock=desk.clock) for order in orders[:2]]
-    assert all(isinstance(claim, execution.Claim) for claim in claims)
+    taken = [claims.claim(order_id=order.pk, clock=desk.clock) for order in orders[:2]]
+    assert all(isinstance(claim, claims.Claim) for claim in taken)
 
     engage()
     end = desk.sandbox.journal_end()
-    for claim in claims:
-        assert isinstance(claim, execution.Claim)
+    for claim in taken:
+        assert isinstance(claim, claims.Claim)
         assert not execution._commit_sending(claim, clock=desk.clock)
     desk.clock.advance(20)
     for order in orders[2:]:

@@ -8,7 +8,7 @@ import pytest
 
 from accounts.models import BrokerAccount, TradingHalt
 from market_data.models import Instrument
-from orders import execution, risk
+from orders import claims, risk
 from orders.models import Order, OrderBudget, RiskLimit
 from orders.queries import Exposure, risk_limits
 from orders.states import State
@@ -242,8 +242,8 @@ def test_sixty_four_claims_at_once_against_a_limit_of_ten_admit_ten(desk: Desk, 
 
     def carry(number: int) -> None:
         while True:
-            result = execution.claim(order_id=orders[number].pk, clock=desk.clock)
-            if not isinstance(result, execution.Later):
+            result = claims.claim(order_id=orders[number].pk, clock=desk.clock)
+            if not isinstance(result, claims.Later):
                 return
 
     at_once(carry, count=64, threads=16)
@@ -259,7 +259,7 @@ def test_the_check_at_the_claim_asks_three_questions(desk: Desk, django_assert_n
     order = OrderFactory(account=desk.account)
 
     with django_assert_num_queries(3):
-        standing = execution.standing_of(order, now=CREATED)
+        standing = claims.standing_of(order, now=CREATED)
 
     assert risk.denial_at_claim(order=order, standing=standing) is None
 

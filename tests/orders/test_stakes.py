@@ -12,7 +12,7 @@ from redis import Redis
 from market_data.batches import Batch, BatchKind
 from market_data.bus import sync_bus
 from market_data.models import Instrument
-from orders import execution, hours, letters, pricing, reconciliation, risk, tasks
+from orders import claims, hours, letters, pricing, reconciliation, risk, tasks
 from orders.clock import trading_day
 from orders.errors import OrderUnknown
 from orders.models import Order, OrderBudget, RiskLimit
@@ -85,7 +85,7 @@ def test_a_check_denies_only_beyond_its_bound(
 def test_an_unbounded_account_is_not_asked_for_its_stake(desk: Desk) -> None:
     order = OrderFactory(account=desk.account)
 
-    assert execution.standing_of(order, now=datetime.now(UTC)).stake is None
+    assert claims.standing_of(order, now=datetime.now(UTC)).stake is None
 
 
 def test_the_stake_counts_fills_and_what_may_still_fill(desk: Desk) -> None:
@@ -151,7 +151,7 @@ def test_sixty_four_claims_at_once_against_a_position_of_ten_admit_ten(desk: Des
     orders = [OrderFactory(account=desk.account, number=number, quantity=1, deadline_at=later) for number in range(64)]
 
     def carry(number: int) -> None:
-        while isinstance(execution.claim(order_id=orders[number].pk, clock=desk.clock), execution.Later):
+        while isinstance(claims.claim(order_id=orders[number].pk, clock=desk.clock), claims.Later):
             pass
 
     at_once(carry, count=64, threads=16)

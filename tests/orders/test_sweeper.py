@@ -20,7 +20,8 @@ SHORT_LOSSES, LONG_LOSSES = 3, 30
 
 
 def is_queued(redis: Redis, row_id: object) -> bool:
-    return any(str(row_id).encode() in message for message in redis.lrange("orders", 0, -1))
+    queues = (redis.lrange(name, 0, -1) for name in ("commands", "orders"))
+    return any(str(row_id).encode() in message for messages in queues for message in messages)
 
 
 def found_again(redis: Redis, row_id: object) -> float:

@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from redis import Redis
 
 from accounts.models import TradingHalt
-from orders import changes, execution, intake, reconciliation
+from orders import changes, claims, intake, reconciliation
 from orders.models import Order, OrderEvent
 from orders.states import State
 from orders.stream import order_document, stream_of
@@ -137,7 +137,7 @@ def placed_elsewhere(desk: Desk) -> None:
 
 def a_dead_worker(desk: Desk) -> None:
     order = desk.place()
-    execution.claim(order_id=order.pk, clock=desk.clock)
+    claims.claim(order_id=order.pk, clock=desk.clock)
     desk.clock.advance(60)
     reconciliation.recover(now=desk.clock.now())
 
@@ -172,7 +172,7 @@ def test_the_snapshot_and_the_events_make_the_fresh_state(desk: Desk, life: Call
 def test_a_late_order_is_told_too(desk: Desk) -> None:
     order = OrderFactory(account=desk.account, state=State.NOT_PLACED)
     follower = Follower(desk)
-    tag = execution.tag_for(order, attempt=1)
+    tag = claims.tag_for(order, attempt=1)
 
     reconciliation.hear(account_id=desk.account.pk, row=order_row("77", tag=tag), now=datetime.now(UTC))
 

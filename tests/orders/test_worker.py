@@ -26,7 +26,7 @@ COMMAND = [
     "ticker_site.celery",
     "worker",
     "-Q",
-    "orders",
+    "commands,orders",
     "--pool",
     "threads",
     "-c",

@@ -13,7 +13,7 @@ from accounts.models import BrokerAccount
 from accounts.queries import login_for
 from kite.errors import KiteError
 from kite.types import Login, OrderRequest, OrderRow, TradeRow
-from orders import execution, reconciliation
+from orders import claims, reconciliation
 from orders.models import Order
 from orders.parameters import request_of
 from orders.states import State
@@ -146,8 +146,8 @@ def submit_and_write_afterwards(*, order_id: UUID, sessions: Any, clock: Any) ->
     if order is None:
         return None
     login = login_for(account_id=order.account_id, now=clock.now())
-    claimed = execution.claim(order_id=order_id, clock=clock)
-    if not isinstance(claimed, execution.Claim):
+    claimed = claims.claim(order_id=order_id, clock=clock)
+    if not isinstance(claimed, claims.Claim):
         return None
     sessions.client(login).place_order(request_of(claimed.order))
     return None
