@@ -70,7 +70,7 @@ class Server:
             dbname="postgres",
             autocommit=True,
         ) as link:
-            cursor = link.execute(statement)  # type: ignore[call-overload] # the text is the test's own
+            cursor = link.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
     def fill(self) -> None:

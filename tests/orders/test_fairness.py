@@ -1,8 +1,10 @@
 """One account with a long queue keeps nobody waiting: not the others, not its own cancellations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -33,7 +35,7 @@ class Floor:
     def queue(self, account: BrokerAccount, count: int) -> list[Order]:
         """Take orders in as the intake does: the first ones are woken, they wake the others."""
         now = datetime.now(UTC)
-        orders = [
+        orders: list[Order] = [
             OrderFactory(
                 account=account,
                 quantity=1,
@@ -58,17 +60,17 @@ class Floor:
         return [rate_of(ids) for ids in queued]
 
 
-def sent(ids: list[object]) -> int:
+def sent(ids: Sequence[UUID]) -> int:
     return Order.objects.filter(pk__in=ids, acked_at__isnull=False).count()
 
 
-def rate_of(ids: list[object]) -> float:
-    at = sorted(Order.objects.filter(pk__in=ids).values_list("sent_at", flat=True))
+def rate_of(ids: Sequence[UUID]) -> float:
+    at = sorted(order.sent_at for order in Order.objects.filter(pk__in=ids) if order.sent_at is not None)
     return (len(at) - 1) / max((at[-1] - at[0]).total_seconds(), 0.001)
 
 
 @pytest.fixture
-def floor(settings: object, clean_redis: object, transactional_db: None) -> Iterator[Floor]:
+def floor(settings: Any, clean_redis: Any, transactional_db: None) -> Iterator[Floor]:
     """Return ten accounts at an exchange of their own and a real worker."""
     with SandboxServer("--users", "10") as exchange:
         desk = open_desk(exchange, settings)

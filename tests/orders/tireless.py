@@ -91,4 +91,7 @@ def tell(label: str) -> None:
 
 
 if __name__ == "__main__":
-    {"work": work, "tell": tell}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "work":
+        work(*sys.argv[2:4])
+    else:
+        tell(sys.argv[2])
