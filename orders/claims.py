@@ -36,13 +36,13 @@ Wake = Callable[[UUID, float], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The right to send one attempt of one order, when it was taken, and the seconds until the account's next turn."""
+    """The right to send one attempt of one order, when it was taken, and the epoch second of the account's next turn."""
 
     order: Order
     epoch: int
     taken: float
     reduce_only: bool
-    turn: float
+    turn_at: float
 
     @property
     def asks_first(self) -> bool:
@@ -99,7 +99,7 @@ def _next_after(claimed: Claim | Later | Nothing, *, clock: Clock) -> tuple[UUID
     if isinstance(claimed, Later) or claimed.order is None:
         return None
     now = clock.now()
-    seconds = claimed.turn if isinstance(claimed, Claim) else 0.0
+    seconds = max(0.0, claimed.turn_at - now.timestamp()) if isinstance(claimed, Claim) else 0.0
     follower = wake_next(order=claimed.order, at=now + timedelta(seconds=seconds))
     return None if follower is None else (follower, seconds)
 
@@ -130,8 +130,8 @@ def _claim(order_id: UUID, *, taken: float, clock: Clock) -> Claim | Later | Not
     move = updates.Move(to=State.CLAIMED, source=SOURCE, values=values, detail=detail)
     updates.apply(order=order, move=move, now=now)
     reduce_only = risk.must_reduce(order=order, standing=standing)
-    turn = max(0.0, budget.next_at - (budget.burst - 1) / budget.per_second - now.timestamp())
-    return Claim(order=order, epoch=epoch, taken=taken, reduce_only=reduce_only, turn=turn)
+    turn_at = budget.next_at - (budget.burst - 1) / budget.per_second
+    return Claim(order=order, epoch=epoch, taken=taken, reduce_only=reduce_only, turn_at=turn_at)
 
 
 def announce(*, order: Order, now: datetime) -> None:
