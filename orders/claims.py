@@ -36,7 +36,7 @@ Wake = Callable[[UUID, float], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The right to send one attempt of one order, when it was taken, and the epoch second of the account's next turn."""
+    """The right to send an order once, when it was taken, and the epoch second of the account's next turn."""
 
     order: Order
     epoch: int
