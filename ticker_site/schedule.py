@@ -4,6 +4,9 @@ from datetime import timedelta
 
 from celery.schedules import crontab
 
+# In seconds: below, a beat of many options would not end before the next; above, chains look dead.
+SHORTEST_CHAIN_BEAT, LONGEST_CHAIN_BEAT = 0.2, 10.0
+
 BEAT_SCHEDULE = {
     **{
         f"pulse of {queue}": {
@@ -58,11 +61,6 @@ BEAT_SCHEDULE = {
         "task": "portfolio.tasks.settle_instructions",
         "schedule": timedelta(seconds=20),
         "options": {"expires": 20},
-    },
-    "recompute chains": {
-        "task": "greeks.tasks.recompute_chains",
-        "schedule": timedelta(seconds=1),
-        "options": {"expires": 1},
     },
     "record chain minutes": {
         "task": "greeks.tasks.record_minutes",
@@ -145,3 +143,14 @@ BEAT_SCHEDULE = {
         "schedule": crontab(minute=30, hour=8),
     },
 }
+
+
+def chain_beat(*, seconds: float) -> dict[str, dict[str, object]]:
+    """Return the beat of the live chains; a knock that nobody answered before the next is forgotten."""
+    return {
+        "recompute chains": {
+            "task": "greeks.tasks.recompute_chains",
+            "schedule": timedelta(seconds=seconds),
+            "options": {"expires": seconds},
+        }
+    }

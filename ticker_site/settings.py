@@ -12,7 +12,7 @@ from accounts.rates import Allowance
 from ticker_site.logs import logging_config
 from ticker_site.look import unfold_look
 from ticker_site.redis_urls import broker_url, channel_layer_host
-from ticker_site.schedule import BEAT_SCHEDULE
+from ticker_site.schedule import BEAT_SCHEDULE, LONGEST_CHAIN_BEAT, SHORTEST_CHAIN_BEAT, chain_beat
 
 django_stubs_ext.monkeypatch()
 
@@ -58,6 +58,13 @@ API_KEY_PEPPER = env.str("API_KEY_PEPPER")
 AUDIT_HEADS_FILE = env.str("AUDIT_HEADS_FILE", str(DATA_DIR / "audit" / "heads.jsonl"))
 
 FEED_SHARDS = env.int("FEED_SHARDS", 1)
+
+# How often the live chains are computed; a chain older than 15 seconds is an alert.
+GREEKS_BEAT_SECONDS = env.float("GREEKS_BEAT_SECONDS", 1.0)
+if not SHORTEST_CHAIN_BEAT <= GREEKS_BEAT_SECONDS <= LONGEST_CHAIN_BEAT:
+    raise ImproperlyConfigured(
+        f"GREEKS_BEAT_SECONDS was {GREEKS_BEAT_SECONDS:g}, not {SHORTEST_CHAIN_BEAT:g} to {LONGEST_CHAIN_BEAT:g}"
+    )
 
 # How long a web process that was told to end lets its sockets leave at moments of their own.
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", 1.0)
@@ -196,7 +203,7 @@ CELERY_TIMEZONE = "Asia/Kolkata"
 # One beat leads by a lease of the database; others may stand by.
 CELERY_BEAT_SCHEDULER = "ops.beat:LeasedScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
-CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
+CELERY_BEAT_SCHEDULE = {**BEAT_SCHEDULE, **chain_beat(seconds=GREEKS_BEAT_SECONDS)}
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
