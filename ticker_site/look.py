@@ -59,7 +59,8 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("Subscriptions", "rss_feed", "admin:market_data_subscription_changelist"),
         ("Saved lists", "format_list_bulleted", "admin:market_data_instrumentlist_changelist"),
         ("Chain windows", "open_in_full", "admin:market_data_chainwindow_changelist"),
-        ("Candles", "candlestick_chart", "admin:market_data_candle_changelist"),
+        ("Candle chart", "candlestick_chart", "candles-page"),
+        ("Stored candles", "table_rows", "admin:market_data_candle_changelist"),
         ("Feed gaps", "link_off", "admin:market_data_feedgap_changelist"),
     ),
     "Portfolio": (

@@ -46,7 +46,7 @@ export class ChainTable {
     const shown = (at) => COLUMNS.filter((column) => column.at !== at).length + 1;
     this.head.replaceChildren(
       h("tr", {},
-        h("th", { colspan: shown(""), scope: "colgroup", "data-span": "" }, "Calls"), h("th", {}),
+        h("th", { colspan: shown(""), scope: "colgroup", "data-span": "" }, "Calls"), h("td", {}),
         h("th", { colspan: shown(""), scope: "colgroup" }, "Puts")),
       h("tr", {}, h("th", { class: "side" }, h("span", { class: "unseen" }, "Trade")), ...COLUMNS.map(title),
         h("th", { scope: "col", class: "strike" }, "Strike"), ...[...COLUMNS].reverse().map(title),
