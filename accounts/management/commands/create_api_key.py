@@ -16,17 +16,20 @@ from accounts.queries import EVERY_SCOPE
 class Command(BaseCommand):
     """Prints the key alone to standard output, once; it cannot be shown again."""
 
-    help = "Issue an API key."
+    help = "Issue an API key for a program and print it once; it is stored as a digest and cannot be shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare whom the key is for and what it may do."""
-        parser.add_argument("username")
+        parser.add_argument("username", help="whose rights bound what the key may do")
         parser.add_argument("name", help="what the key is for")
-        parser.add_argument("--scope", action="append", choices=sorted(EVERY_SCOPE), required=True, dest="scopes")
+        scopes = sorted(EVERY_SCOPE)
+        parser.add_argument(
+            "--scope", action="append", choices=scopes, required=True, dest="scopes", help="one right; may be repeated"
+        )
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("--account", action="append", metavar="LABEL", dest="labels")
-        which.add_argument("--every-account", action="store_true")
-        parser.add_argument("--days", type=int, default=LONGEST_LIFE.days)
+        which.add_argument("--account", action="append", metavar="LABEL", dest="labels", help="may be repeated")
+        which.add_argument("--every-account", action="store_true", help="accounts of later days too")
+        parser.add_argument("--days", type=int, default=LONGEST_LIFE.days, help="until it expires (%(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Issue the key."""

@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare for whom and why."""
-        parser.add_argument("username")
+        parser.add_argument("username", help="who has no app at hand")
         parser.add_argument("--reason", required=True, help="kept in the audit trail")
 
     def handle(self, *args: Any, username: str, reason: str, **options: Any) -> None:

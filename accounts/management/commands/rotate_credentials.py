@@ -21,9 +21,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare what may be seen by other processes."""
-        parser.add_argument("label")
+        parser.add_argument("label", help="the account")
         parser.add_argument("--api-key", help="default: the key stays, only its secret is new")
-        parser.add_argument("--reason", required=True)
+        parser.add_argument("--reason", required=True, help="kept in the audit trail")
 
     def handle(self, *args: Any, label: str, api_key: str | None, reason: str, **options: Any) -> None:
         """Rotate."""

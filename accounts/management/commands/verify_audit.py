@@ -18,7 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare where the heads were exported to."""
-        parser.add_argument("--heads", type=Path, default=Path(settings.AUDIT_HEADS_FILE))
+        parser.add_argument(
+            "--heads", type=Path, default=Path(settings.AUDIT_HEADS_FILE), help="exported heads (%(default)s)"
+        )
 
     def handle(self, *args: Any, heads: Path, **options: Any) -> None:
         """Verify."""

@@ -33,7 +33,10 @@ class Command(BaseCommand):
         parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first day (default: today)")
         parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last day (default: the first)")
         parser.add_argument("--strikes", type=int, default=10, help="each side of the underlying, 0 for all")
-        parser.add_argument("--profile", choices=[each.value for each in Profile], default=Profile.FWD_CAL.value)
+        profiles = [each.value for each in Profile]
+        parser.add_argument(
+            "--profile", choices=profiles, default=Profile.FWD_CAL.value, help="conventions (%(default)s)"
+        )
 
     def handle(self, *, underlying: str, expiry: date, strikes: int, profile: str, **options: Any) -> None:
         """Go day by day, option by option."""

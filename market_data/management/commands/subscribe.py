@@ -21,7 +21,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Choose instruments and mode."""
         parser.add_argument("names", nargs="+", help="NSE:INFY, or NIFTY for its nearest chains")
-        parser.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.FULL.value)
+        parser.add_argument(
+            "--mode", choices=[mode.value for mode in Mode], default=Mode.FULL.value, help="how much (%(default)s)"
+        )
         parser.add_argument("--expiries", type=int, default=2, help="nearest expiries of a chain (%(default)s)")
         parser.add_argument("--wanted-by", default="operator", help="who wants it (%(default)s)")
 

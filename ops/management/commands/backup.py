@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the file and what is to be done with it."""
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", type=Path, help="where the backup is written")
         parser.add_argument("--without-ticks", action="store_true", help="leave recorded ticks out")
         parser.add_argument("--drill", action="store_true", help="restore the file and compare, then drop the copy")
         parser.add_argument("--json", action="store_true", help="print one JSON document")

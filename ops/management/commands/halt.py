@@ -33,9 +33,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Name the scope, at most one; none is the platform."""
         where = parser.add_mutually_exclusive_group()
-        where.add_argument("--account", metavar="LABEL")
-        where.add_argument("--strategy", metavar="NAME")
-        where.add_argument("--symbol", metavar="EXCHANGE:SYMBOL")
+        where.add_argument("--account", metavar="LABEL", help="stop one account alone")
+        where.add_argument("--strategy", metavar="NAME", help="stop one strategy alone")
+        where.add_argument("--symbol", metavar="EXCHANGE:SYMBOL", help="stop one instrument alone")
         parser.add_argument("--reducing", action="store_true", help="let orders through that reduce a position")
         parser.add_argument("--cancel-orders", action="store_true", help="take back what is open, too")
         parser.add_argument("--reason", required=True, help="goes into the audit trail")

@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the file and the new database."""
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", type=Path, help="a backup that manage.py backup wrote")
         parser.add_argument("--into", required=True, metavar="NAME", help="name of the new database")
 
     def handle(self, *args: Any, file: Path, into: str, **options: Any) -> None:
