@@ -61,6 +61,8 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("Chain windows", "open_in_full", "admin:market_data_chainwindow_changelist"),
         ("Candle chart", "candlestick_chart", "candles-page"),
         ("Stored candles", "table_rows", "admin:market_data_candle_changelist"),
+        ("Staleness limits", "hourglass_bottom", "admin:market_data_stalenesslimit_changelist"),
+        ("Pressure limits", "compress", "admin:market_data_pressurelimit_changelist"),
         ("Feed gaps", "link_off", "admin:market_data_feedgap_changelist"),
     ),
     "Portfolio": (
