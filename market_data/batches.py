@@ -1,6 +1,7 @@
 """A batch of ticks as bytes: a header with shard, epoch and sequence range, then rows as they lie in memory."""
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -84,3 +85,20 @@ def newest(rows: Rows) -> Rows:
     last = np.ones(len(ordered), np.bool_)
     last[:-1] = ordered[1:] != ordered[:-1]
     return rows[order[last]]
+
+
+def places_in(blobs: Iterable[bytes | None]) -> dict[int, tuple[int, int]]:
+    """Return (shard, offset in bytes) of each instrument's row in the shards' packed snapshots.
+
+    Of two places the one received last holds.
+    """
+    places: dict[int, tuple[int, int]] = {}
+    received: dict[int, float] = {}
+    for shard, blob in enumerate(blobs):
+        rows = Batch.unpack(blob).rows if blob else np.zeros(0, TICK)
+        columns = zip(rows["instrument_token"].tolist(), rows["received_at"].tolist(), strict=True)
+        for number, (token, at) in enumerate(columns):
+            if at >= received.get(token, 0.0):
+                received[token] = at
+                places[token] = (shard, HEADER.size + number * TICK.itemsize)
+    return places

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +26,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from kite.wire import TICK, Rows
-from market_data.batches import HEADER, Batch, newest
+from market_data.batches import Batch, newest, places_in
 from market_data.errors import BadBatch, FeedDown, ShardTaken
-from market_data.replies import as_bytes, as_text, entries
+from market_data.replies import as_bytes, as_text, entries, order_of
 from market_data.scripts import PUBLISH, PUT_BLOBS, SNAPSHOT, WEAVE
 from market_data.weaving import Lane, recipe
 
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 RAW_ENTRIES: Final = 20_000
 EVENT_ENTRIES: Final = 10_000
+EVENTS_AT_ONCE: Final = 8
 HEALTH_SECONDS: Final = 10
 # Whoever writes wishes knocks here, so that the feed looks before its second is over.
 PLAN_TOPIC: Final = "plan"
@@ -122,31 +124,15 @@ class SyncBus:
         return row if row["instrument_token"] == token else None
 
     def _learn_places(self) -> None:
-        """Note where each instrument lies; of two places the one received last holds."""
+        """Note where each instrument lies."""
         with _translated():
             blobs = self._redis.mget([snapshot_key(shard) for shard in range(self._shards)])
-        places: dict[int, tuple[int, int]] = {}
-        received: dict[int, float] = {}
-        for shard, blob in enumerate(map(as_bytes, blobs)):
-            rows = Batch.unpack(blob).rows if blob else np.zeros(0, TICK)
-            columns = zip(rows["instrument_token"].tolist(), rows["received_at"].tolist(), strict=True)
-            for number, (token, at) in enumerate(columns):
-                if at >= received.get(token, 0.0):
-                    received[token] = at
-                    places[token] = (shard, HEADER.size + number * TICK.itemsize)
-        self._places, self._looked_at = places, time.monotonic()
+        self._places, self._looked_at = places_in(map(as_bytes, blobs)), time.monotonic()
 
     def knock(self, topic: str) -> None:
         """Tell the topic's listeners that there is something to look at."""
         with _translated():
             self._redis.publish(topic, "0")
-
-    def put_blob(self, *, key: str, blob: bytes, topic: str, sequence: int) -> None:
-        """Store the blob and tell the topic's listeners its sequence."""
-        with _translated(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(key, blob)
-            pipe.publish(topic, str(sequence))
-            pipe.execute()
 
     def put_blobs(self, *, blobs: Sequence[NamedBlob], seconds: int) -> None:
         """Store many blobs, each for so many seconds, and tell their topics' listeners, in one round trip."""
@@ -183,11 +169,12 @@ class SyncBus:
         """Append to the capped event stream and return the event's offset; keep the marks as told in the same step."""
         with _translated():
             step = self._redis.pipeline()
+            step.set(f"epoch:{stream}", _new_epoch(), nx=True)
             step.xadd(f"events:{stream}", {"e": orjson.dumps(event, default=str)}, maxlen=EVENT_ENTRIES)
             if marks:
                 step.zadd(f"told:{stream}", dict.fromkeys(marks, time.time()))
                 step.zremrangebyrank(f"told:{stream}", 0, -2 * EVENT_ENTRIES)
-            return as_text(step.execute()[0])
+            return as_text(step.execute()[1])
 
     def told(self, *, stream: str, marks: Sequence[str]) -> set[str]:
         """Return those of the marks that were kept as told; asks for one at least."""
@@ -323,22 +310,29 @@ class AsyncBus:
         with _translated():
             return await self._last_offset(f"raw:{shard}")
 
-    async def events(self, *, stream: str, after: str = "$") -> AsyncIterator[tuple[str, dict[str, object]]]:
-        """Yield (offset, event) for ever from behind `after`; "0-0" is everything kept, "$" only what comes."""
-        key = f"events:{stream}"
-        delay = 0.1
-        while True:
-            try:
-                after = await self._last_offset(key) if after == "$" else after
-                answer = await self._waiting.xread({key: after}, count=200, block=BLOCK_MILLISECONDS)
-                delay = 0.1
-            except LOST as error:
-                log.warning("market_data.bus.lost", stream=stream, reason=str(error))
-                delay = await _pause(delay)
-                continue
-            for offset, fields in entries(answer):
-                after = as_text(offset)
-                yield after, orjson.loads(fields[b"e"])
+    async def event_epoch(self, *, stream: str) -> str:
+        """Return what names this life of a stream: with another epoch its past is gone."""
+        key = f"epoch:{stream}"
+        with _translated():
+            await self._redis.set(key, _new_epoch(), nx=True)
+            return as_text(await self._redis.get(key))
+
+    async def events_after(self, *, stream: str, after: str) -> list[tuple[str, bytes]]:
+        """Return (offset, event) of the next few behind an offset, waiting up to two seconds for the first."""
+        with _translated():
+            answer = await self._waiting.xread(
+                {f"events:{stream}": after}, count=EVENTS_AT_ONCE, block=BLOCK_MILLISECONDS
+            )
+        return [(as_text(offset), fields[b"e"]) for offset, fields in entries(answer)]
+
+    async def may_have_dropped(self, *, stream: str, after: str) -> bool:
+        """Say whether the stream's cap may have taken events behind an offset."""
+        with _translated():
+            if not await self._redis.exists(f"events:{stream}"):
+                return False
+            state = await self._redis.xinfo_stream(f"events:{stream}")
+        capped = state["entries-added"] > state["length"]
+        return capped and order_of(as_text(state["first-entry"][0])) > order_of(after)
 
     async def first_event(self, *, stream: str) -> str | None:
         """Return the oldest offset kept; events before it are gone."""
@@ -389,6 +383,10 @@ async def _subscribe(pubsub: PubSub, channels: Sequence[str]) -> None:
     for _ in channels:
         if await pubsub.get_message(timeout=CONFIRM_SECONDS) is None:
             raise RedisTimeoutError("the subscription was not confirmed")
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(4)
 
 
 async def _pause(delay: float) -> float:

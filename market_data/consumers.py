@@ -21,7 +21,7 @@ from market_data.frames import FIELDS, Format
 from market_data.hub import Hub
 from market_data.hub_clients import Client
 from market_data.replay_lane import ReplayLane
-from market_data.sockets import CLOSE_REVOKED, Door, close_code, refreshed
+from market_data.sockets import CLOSE_REVOKED, Door, close_code, last_word, refreshed
 from market_data.subscriptions import Room, renew, wish_for_socket
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,8 @@ class TickConsumer:
         except asyncio.CancelledError:
             if self._client.close_code is None:
                 raise
-            await self._close(self._client.close_code)
+            self._hub.leave(self._client)
+            await last_word(self._close(self._client.close_code))
         finally:
             await self._lane.stop()
             self._door.leave(self._tell)

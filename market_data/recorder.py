@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from market_data.bus import AsyncBus
 from market_data.errors import BadBatch, FeedDown, ShardTaken
+from market_data.replies import order_of
 from market_data.storage import Entry, Storage
 from market_data.together import together
 
@@ -93,7 +94,7 @@ class Recorder:
     async def _is_another_stream(self, shard: int, position: str) -> bool:
         """A stream that ends before our position is not the one we read: Redis lost its data."""
         end = await self._bus.raw_end(shard)
-        return _order(end) < _order(position)
+        return order_of(end) < order_of(position)
 
     def _note_lag(self, shard: int, entries: Sequence[Entry]) -> None:
         self._behind_seconds[shard] = time.time() - entries[-1][1].published_us / 1e6 if entries else 0.0
@@ -114,8 +115,3 @@ class Recorder:
                 await self._bus.put_health(name="recorder", report=report)
             except FeedDown as error:
                 log.warning("market_data.recorder.untold", reason=str(error))
-
-
-def _order(offset: str) -> tuple[int, int]:
-    milliseconds, _, number = offset.partition("-")
-    return int(milliseconds), int(number or 0)

@@ -16,4 +16,11 @@ def as_bytes(value: object) -> bytes | None:
 
 
 def as_text(value: object) -> str:
+    """Return a value as text."""
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def order_of(offset: str) -> tuple[int, int]:
+    """Return what orders the offsets of a stream."""
+    milliseconds, _, number = offset.partition("-")
+    return int(milliseconds), int(number or 0)

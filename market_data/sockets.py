@@ -1,6 +1,7 @@
 """What the sockets of every app share: the door of a process, and a socket that speaks JSON and proves who it is."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
@@ -15,6 +16,7 @@ from accounts.errors import Forbidden, PlatformError
 from accounts.evidence import Evidence, EvidenceExpired, Memory, spoken
 from accounts.queries import Principal
 from market_data.errors import BadCommand, Draining, Full
+from market_data.hub import CLOSE_SLOW, SLOW_SECONDS
 from market_data.together import end
 
 log = structlog.get_logger(__name__)
@@ -28,6 +30,8 @@ CLOSE_EXPIRED: Final = 3005
 CLOSE_REVOKED: Final = 3500
 # A client may be late with its fresh ticket.
 GRACE_SECONDS: Final = 25.0
+# Who does not read cannot be told why the connection ends: after so long it ends without a word.
+LAST_WORD_SECONDS: Final = 10.0
 # A process holds some 30 KiB for each.
 MOST_SOCKETS: Final = 5_000
 
@@ -100,6 +104,8 @@ class JsonSocket(AsyncWebsocketConsumer):
         self._heartbeat_seconds = heartbeat_seconds
         self._heart: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
+        self._conversation: asyncio.Task[Any] | None = None
+        self._close_code: int | None = None
 
     # What an app says.
 
@@ -127,6 +133,27 @@ class JsonSocket(AsyncWebsocketConsumer):
         return ()
 
     # The connection.
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Carry the connection from its first message to its last."""
+        self._conversation = asyncio.current_task()
+        try:
+            await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            if self._close_code is None:
+                raise
+            await self.disconnect(self._close_code)
+            await last_word(send({"type": "websocket.close", "code": self._close_code}))
+
+    def end_with(self, code: int) -> None:
+        """End the connection, whatever it waits for."""
+        if self._close_code is None and self._conversation is not None:
+            self._close_code = code
+            self._conversation.cancel()
+
+    def overfull(self) -> None:
+        """End a connection whose client takes too little: it comes back to where it was."""
+        self.end_with(CLOSE_SLOW)
 
     async def connect(self) -> None:
         """Accept whoever holds the scope."""
@@ -181,9 +208,13 @@ class JsonSocket(AsyncWebsocketConsumer):
         await self.tell_bytes(orjson.dumps(message))
 
     async def tell_bytes(self, message: bytes) -> None:
-        """Send one message that is JSON already."""
-        async with self._sending:
-            await self.send(text_data=message.decode())
+        """Send one message that is JSON already; a client that takes nothing for too long must come back."""
+        try:
+            async with self._sending, asyncio.timeout(SLOW_SECONDS):
+                await self.send(text_data=message.decode())
+        except TimeoutError:
+            log.info(f"{self.topic}.socket.slow")  # noqa: G004 (an event's name)
+            self.end_with(CLOSE_SLOW)
 
     async def _known(self) -> Principal:
         self._door.check()
@@ -223,6 +254,13 @@ class JsonSocket(AsyncWebsocketConsumer):
         if not isinstance(message, dict):
             raise BadCommand("a message is one JSON object", code=self.unreadable or "not_json")
         return message
+
+
+async def last_word(sending: Awaitable[None]) -> None:
+    """Let a close be sent, but wait for nobody who does not read."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WORD_SECONDS):
+            await sending
 
 
 async def close_code(evidence: Evidence, check: Callable[[Principal], None], *, now: datetime) -> int | None:

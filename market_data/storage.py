@@ -15,6 +15,7 @@ from market_data.copying import STATEMENT, encode
 from market_data.lease import RECORDER_SPACE, ShardLease
 from market_data.models import FeedGap, RecorderCursor
 from market_data.partitions import ensure
+from market_data.replies import order_of
 
 RESTORE = """
 SELECT DISTINCT ON (instrument_token) instrument_token, extract(epoch FROM start_at)::bigint / 60, open::float8,
@@ -73,7 +74,7 @@ class Storage:
         cursor, _ = RecorderCursor.objects.get_or_create(shard=self.shard)
         self._candles = Candlesticks()
         self._candles.restore(_last_candles())
-        self._position = min(cursor.position, cursor.candles_position, key=_order)
+        self._position = min(cursor.position, cursor.candles_position, key=order_of)
         return self._position
 
     def rewind(self) -> None:
@@ -88,7 +89,7 @@ class Storage:
             if new:
                 ensure(days=_days(new))
                 _copy(new)
-            if _order(entries[-1][0]) > _order(cursor.position):
+            if order_of(entries[-1][0]) > order_of(cursor.position):
                 cursor.position = entries[-1][0]
                 cursor.save(update_fields=["position", "epoch", "sequence"])
         # The candles of a transaction that failed must not be counted.
@@ -116,7 +117,7 @@ class Storage:
         """The feed's own (epoch, sequence) tells a batch that reached the stream twice, and one that never did."""
         new = []
         for offset, batch in entries:
-            if _order(offset) <= _order(cursor.position):
+            if order_of(offset) <= order_of(cursor.position):
                 continue
             if (batch.epoch, batch.to_sequence) <= (cursor.epoch, cursor.sequence):
                 self.tally.doubled += 1
@@ -138,11 +139,6 @@ class Storage:
             started_at=moment,
             ended_at=moment,
         )
-
-
-def _order(offset: str) -> tuple[int, int]:
-    milliseconds, _, number = offset.partition("-")
-    return int(milliseconds), int(number or 0)
 
 
 def _days(batches: Sequence[Batch]) -> set[date]:

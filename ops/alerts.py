@@ -2,17 +2,26 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 
 from accounts.audit import record, required
+from accounts.commits import after_commit
+from market_data.bus import sync_bus
+from market_data.errors import FeedDown
 from ops.errors import AlertUnknown
 from ops.findings import RED
 from ops.models import Alert, AlertChannel, AlertDelivery
 from ops.state import Finding
 
+log = structlog.get_logger(__name__)
+
 PLATFORM = "platform"
+# The events that /ws/v1/alerts reads.
+STREAM = "alerts"
 # A finding that comes and goes is one alert: it is over when it was not seen for so long.
 OVER_AFTER = timedelta(seconds=45)
 # A warning that goes by itself within this time is written down and not said.
@@ -83,6 +92,17 @@ def open_alert(*, alert_id: int) -> Alert:
 def open_alerts() -> dict[str, Alert]:
     """Return the open alerts by key."""
     return {row.key: row for row in Alert.objects.filter(resolved_at__isnull=True).order_by("opened_at")}
+
+
+def alert_document(alert: Alert) -> dict[str, Any]:
+    """Return an alert as clients see it."""
+    moments = ("opened_at", "acknowledged_at", "escalated_at", "resolved_at")
+    texts = ("id", "key", "code", "subject", "severity", "text", "mend", "owner", "acknowledged_by", "resolved_by")
+    found: dict[str, Any] = {name: getattr(alert, name) for name in texts}
+    for name in moments:
+        moment = getattr(alert, name)
+        found[name] = None if moment is None else moment.isoformat()
+    return found
 
 
 def _open(key: str, finding: Finding, *, now: datetime) -> Alert:
@@ -164,3 +184,12 @@ def _record(alert: Alert, what: str, *, actor: str, reason: str, now: datetime) 
     record(
         actor=actor, action=f"ops.alert.{what}", subject=alert.key[:120], reason=reason[:200], detail=detail, now=now
     )
+    after_commit(_tell, {"kind": what, "at": now.isoformat(), "alert": alert_document(alert)})
+
+
+def _tell(event: dict[str, Any]) -> None:
+    """Append to the stream; what a dead bus did not take, clients have with their next snapshot."""
+    try:
+        sync_bus().append_event(stream=STREAM, event=event)
+    except FeedDown as error:
+        log.warning("ops.alerts.untold", reason=str(error))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,6 +13,7 @@ from accounts.models import BrokerAccount
 from accounts.queries import Principal, visible_accounts
 from market_data.bus import AsyncBus
 from market_data.errors import BadCommand
+from market_data.event_streams import EventStream, Waiting, is_position
 from market_data.sockets import HEARTBEAT_SECONDS, Door, JsonSocket
 from market_data.together import end
 from orders.clock import trading_day
@@ -20,8 +21,6 @@ from orders.queries import orders_of_day
 from orders.stream import order_document, stream_of
 
 SCOPE = "orders:read"
-# Reading the stream starts this much before the snapshot; what the snapshot holds already is dropped by its sequence.
-OVERLAP = timedelta(seconds=5)
 
 
 class OrderConsumer(JsonSocket):
@@ -37,6 +36,9 @@ class OrderConsumer(JsonSocket):
         self._bus = bus
         self._accounts: dict[str, BrokerAccount] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
+        # By account and order, the newest sequence that was told.
+        self._sequences: dict[str, dict[str, int]] = {}
+        self._waiting = Waiting()
 
     async def admitted(self, principal: Principal) -> Mapping[str, Any]:
         """Find the accounts the client may see."""
@@ -92,32 +94,30 @@ class OrderConsumer(JsonSocket):
     async def _subscribe(self, label: str, *, after: str | None) -> None:
         await self._unsubscribe(label)
         account = self._accounts[label]
-        known: dict[str, int] = {}
-        if after is None or not await self._kept(account, after):
-            after = _offset_before_now()
-            known = await self._send_snapshot(account, offset=after)
-        self._readers[label] = asyncio.create_task(self._read(account, after=after, known=known))
+        self._sequences[label] = {}
+        stream = EventStream(
+            bus=self._bus,
+            stream=stream_of(account.pk),
+            snapshot=partial(self._tell_snapshot, account),
+            event=partial(self._tell_event, label),
+            waiting=self._waiting,
+        )
+        await stream.begin(after)
+        self._readers[label] = asyncio.create_task(stream.read(overfull=self.overfull))
 
     async def _unsubscribe(self, label: str) -> None:
         task = self._readers.pop(label, None)
         if task is not None:
             await end([task])
 
-    async def _kept(self, account: BrokerAccount, after: str) -> bool:
-        """Say whether every event behind the offset is still in the stream."""
-        first = await self._bus.first_event(stream=stream_of(account.pk))
-        return first is not None and _order_of(first) <= _order_of(after)
-
-    async def _send_snapshot(self, account: BrokerAccount, *, offset: str) -> dict[str, int]:
+    async def _tell_snapshot(self, account: BrokerAccount, offset: str) -> None:
         documents = await database_sync_to_async(_documents)(account)
+        self._sequences[account.label] = {document["id"]: document["sequence"] for document in documents}
         await self.tell({"t": "snap", "account": account.label, "offset": offset, "orders": documents})
-        return {document["id"]: document["sequence"] for document in documents}
 
-    async def _read(self, account: BrokerAccount, *, after: str, known: dict[str, int]) -> None:
-        async for offset, event in self._bus.events(stream=stream_of(account.pk), after=after):
-            if _is_known(event, known):
-                continue
-            await self.tell({"t": "ev", "account": account.label, "offset": offset, **event})
+    async def _tell_event(self, label: str, offset: str, event: Mapping[str, Any]) -> None:
+        if not _is_known(event, self._sequences[label]):
+            await self.tell({"t": "ev", "account": label, "offset": offset, **event})
 
 
 def _visible(principal: Principal) -> dict[str, BrokerAccount]:
@@ -138,23 +138,9 @@ def _offsets(message: Mapping[str, Any], labels: list[str]) -> dict[str, str]:
             raise BadCommand(
                 f"after names {label[:50]}, which is not subscribed to", code="after_invalid", field="after"
             )
-        if not isinstance(offset, str) or not _is_offset(offset):
+        if not is_position(offset):
             raise BadCommand(f"the offset of {label} is not one of ours", code="after_invalid", field="after")
     return after
-
-
-def _is_offset(text: str) -> bool:
-    left, dash, right = text.partition("-")
-    return bool(dash) and left.isdecimal() and right.isdecimal() and len(text) <= 40  # noqa: PLR2004
-
-
-def _order_of(offset: str) -> tuple[int, int]:
-    left, _, right = offset.partition("-")
-    return int(left), int(right)
-
-
-def _offset_before_now() -> str:
-    return f"{int((timezone.now() - OVERLAP).timestamp() * 1000)}-0"
 
 
 def _is_known(event: Mapping[str, Any], known: dict[str, int]) -> bool:

@@ -24,6 +24,7 @@ from market_data.hub_watch import Standards  # noqa: E402
 from market_data.sockets import Door  # noqa: E402
 from market_data.thresholds import ages_allowed, pressure_limits  # noqa: E402
 from market_data.trading_days import read_calendar  # noqa: E402
+from ops.consumers import AlertConsumer  # noqa: E402
 from ops.panel import DeskConsumer  # noqa: E402
 from orders.consumers import OrderConsumer  # noqa: E402
 from ticker_site.bounded_body import BoundedBody  # noqa: E402
@@ -62,6 +63,7 @@ router: Any = ProtocolTypeRouter(
                 socket("ws/v1/ticks", TickConsumer.as_asgi(hub=hub, door=door)),
                 socket("ws/v1/orders", OrderConsumer.as_asgi(bus=bus, door=door)),
                 socket("ws/v1/chains", ChainConsumer.as_asgi(hub=chain_hub, door=door)),
+                socket("ws/v1/alerts", AlertConsumer.as_asgi(bus=bus, door=door)),
                 socket("ws/v1/desk", DeskConsumer.as_asgi()),
             ]
         ),

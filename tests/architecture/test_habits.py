@@ -19,6 +19,7 @@ ASYNC_MODULES = {
     "market_data.recorder",
     "market_data.replay_lane",
     "market_data.sockets",
+    "market_data.event_streams",
     "market_data.together",
     "ticker_site.asgi",
     "ticker_site.bounded_body",

@@ -70,7 +70,7 @@ def tick_router(consumer: Any) -> URLRouter:
 
 
 class WebProcess:
-    """uvicorn with nothing but the tick socket."""
+    """uvicorn with nothing but the tick socket, or another consumer in its place."""
 
     def __init__(
         self,
@@ -79,10 +79,12 @@ class WebProcess:
         shards: int = 1,
         read_standards: ReadStandards = ordinary_week,
         door: Door | None = None,
+        consumer: Any = None,
     ) -> None:
         self.hub = Hub(bus=AsyncBus(url=settings.REDIS_URL), shards=shards, read_standards=read_standards)
         self.door = Door() if door is None else door
-        application = tick_router(TickConsumer.as_asgi(hub=self.hub, door=self.door, limits=limits))
+        ticks = TickConsumer.as_asgi(hub=self.hub, door=self.door, limits=limits)
+        application = tick_router(ticks if consumer is None else consumer)
         config = uvicorn.Config(
             application, port=0, log_level="warning", ws_per_message_deflate=False, lifespan="off", ws_max_size=1 << 20
         )

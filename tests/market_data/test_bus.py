@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import numpy as np
+import orjson
 import pytest
 from django.conf import settings
 from redis import Redis
 
 from market_data.batches import HEADER, Batch, BatchKind
-from market_data.bus import AsyncBus, SyncBus, snapshot_key
+from market_data.bus import AsyncBus, NamedBlob, SyncBus, snapshot_key
 from market_data.errors import BadBatch, FeedDown, ShardTaken
 from market_data.weaving import Lane
 from tests.market_data.factories import ticks
@@ -126,7 +127,7 @@ async def test_a_blob_is_stored_and_announced(bus: AsyncBus, sync: SyncBus) -> N
     notices = bus.notices("greeks:NIFTY")
     assert await anext(notices) == 0
 
-    await asyncio.to_thread(sync.put_blob, key="g", blob=b"packed", topic="greeks:NIFTY", sequence=12)
+    await asyncio.to_thread(sync.put_blobs, blobs=[NamedBlob("g", b"packed", "greeks:NIFTY", 12)], seconds=9)
 
     assert await anext(notices) == 12
     assert await bus.get_blob("g") == b"packed"
@@ -170,27 +171,52 @@ def test_the_last_values_of_each_shard_lie_side_by_side(clean_redis: Redis) -> N
     assert [rows["instrument_token"].tolist() for rows in found] == [[7], [8, 7]]
 
 
+def told(found: list[tuple[str, bytes]]) -> list[object]:
+    return [orjson.loads(blob)["n"] for _, blob in found]
+
+
 async def test_events_resume_behind_an_offset(bus: AsyncBus, sync: SyncBus) -> None:
     first = sync.append_event(stream="orders:a", event={"n": 1})
     sync.append_event(stream="orders:a", event={"n": 2})
 
-    _, event = await anext(bus.events(stream="orders:a", after=first))
+    found = await bus.events_after(stream="orders:a", after=first)
 
-    assert event == {"n": 2}
+    assert told(found) == [2]
     assert await bus.first_event(stream="orders:a") == first
 
 
-async def test_a_reader_of_new_events_misses_none_between_two_waits(bus: AsyncBus, sync: SyncBus) -> None:
-    sync.append_event(stream="orders:a", event={"n": 1})
-    events = bus.events(stream="orders:a")
-    waiting = asyncio.ensure_future(anext(events))
+async def test_a_reader_that_waits_hears_the_next_event(bus: AsyncBus, sync: SyncBus) -> None:
+    first = sync.append_event(stream="orders:a", event={"n": 1})
+    waiting = asyncio.ensure_future(bus.events_after(stream="orders:a", after=first))
     await asyncio.sleep(0.1)
 
     sync.append_event(stream="orders:a", event={"n": 2})
-    sync.append_event(stream="orders:a", event={"n": 3})
 
-    assert (await waiting)[1] == {"n": 2}
-    assert (await anext(events))[1] == {"n": 3}
+    assert told(await waiting) == [2]
+
+
+async def test_a_stream_has_one_epoch_until_its_server_forgets_it(
+    bus: AsyncBus, sync: SyncBus, clean_redis: Redis
+) -> None:
+    sync.append_event(stream="orders:a", event={"n": 1})
+    epoch = await bus.event_epoch(stream="orders:a")
+    sync.append_event(stream="orders:a", event={"n": 2})
+    assert await bus.event_epoch(stream="orders:a") == epoch
+
+    clean_redis.flushall()
+
+    assert await bus.event_epoch(stream="orders:a") != epoch
+
+
+async def test_a_stream_says_whether_it_still_reaches_back(bus: AsyncBus, sync: SyncBus, clean_redis: Redis) -> None:
+    offsets = [sync.append_event(stream="orders:a", event={"n": number}) for number in range(40)]
+    assert not await bus.may_have_dropped(stream="orders:a", after="1-0")
+
+    clean_redis.xtrim("events:orders:a", maxlen=20, approximate=False)
+
+    assert await bus.may_have_dropped(stream="orders:a", after=offsets[10])
+    assert not await bus.may_have_dropped(stream="orders:a", after=offsets[20])
+    assert not await bus.may_have_dropped(stream="orders:b", after="1-0")
 
 
 async def test_an_idle_listener_outlives_every_time_out(bus: AsyncBus, sync: SyncBus) -> None:
@@ -200,7 +226,7 @@ async def test_an_idle_listener_outlives_every_time_out(bus: AsyncBus, sync: Syn
 
     done, _ = await asyncio.wait([waiting], timeout=12)
     assert not done
-    await asyncio.to_thread(sync.put_blob, key="q", blob=b"", topic="quiet", sequence=3)
+    await asyncio.to_thread(sync.put_blobs, blobs=[NamedBlob("q", b"", "quiet", 3)], seconds=9)
 
     assert await waiting == 3
 

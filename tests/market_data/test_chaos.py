@@ -1,6 +1,7 @@
 """What must not hurt a client: storms, restarts, clocks that jump, frames nobody knows."""
 
 import contextlib
+import itertools
 import signal
 import threading
 import time
@@ -178,3 +179,40 @@ def _stream(publisher: Publisher, ended: threading.Event) -> None:
     while not ended.wait(0.02):
         price += 1
         publisher.publish(ticks({257: price}))
+
+
+def _stuck(web: WebProcess, program: TickClient, publisher: Publisher) -> None:
+    """Subscribe, read no more, and let the hub send until it must wait."""
+    tokens = [row.instrument_token for row in InstrumentFactory.create_batch(490)]
+    program.subscribe(tokens=tokens, mode="full")
+    prices = itertools.count(1.0)
+
+    def waits() -> bool:
+        publisher.publish(ticks(dict.fromkeys(tokens, next(prices))))
+        return web.hub.counts["slow_closed"] > 0
+
+    wait_for(waits, seconds=60)
+
+
+def test_a_client_that_reads_again_too_late_hears_that_it_was_too_slow(
+    web: WebProcess, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("market_data.hub.SLOW_SECONDS", 1.0)
+    with client(web, api_key(), max_queue=1) as program:
+        _stuck(web, program, publisher)
+        with pytest.raises(ConnectionClosed) as closed:
+            program.until(lambda _: False)
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 3008
+
+
+def test_a_client_that_never_reads_again_is_let_go_without_a_word(
+    web: WebProcess, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("market_data.hub.SLOW_SECONDS", 1.0)
+    monkeypatch.setattr("market_data.sockets.LAST_WORD_SECONDS", 0.5)
+    with client(web, api_key(), max_queue=1) as program:
+        _stuck(web, program, publisher)
+
+        wait_for(lambda: not web.hub._clients and not len(web.door), seconds=30)

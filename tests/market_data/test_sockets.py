@@ -22,13 +22,14 @@ from websockets.sync.client import connect
 from accounts.queries import principal_of
 from accounts.tickets import SOCKET_LIFE, issue
 from market_data.commands import Limits
+from market_data.sockets import Door, JsonSocket
 from tests.factories import UserFactory
 from tests.market_data.live import TickClient, WebProcess, api_key, client, database_url
 from tests.sandbox_server import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[2]
-PATHS = ("ticks", "orders", "chains")
+PATHS = ("ticks", "orders", "chains", "alerts")
 
 
 def ticket(*, age: timedelta = timedelta(0)) -> str:
@@ -111,7 +112,7 @@ def test_a_ticket_in_the_address_opens_nothing(site: Site) -> None:
 
 
 def test_told_to_end_a_process_lets_its_clients_leave_and_closes_the_rest(site: Site) -> None:
-    key = {"Authorization": f"Bearer {api_key(scopes=('market:read', 'orders:read', 'greeks:read'))}"}
+    key = {"Authorization": f"Bearer {api_key(scopes=('market:read', 'orders:read', 'greeks:read', 'ops:read'))}"}
     sockets = [site.open(path, [], **key).__enter__() for path in PATHS]
     for socket in sockets:
         heard(socket, "welcome")
@@ -211,3 +212,29 @@ def test_a_door_that_is_empty_waits_for_nobody(watchful: WebProcess) -> None:
 
     wait_for(lambda: len(watchful.door) == 0)
     watchful.loop.run(watchful.door.emptied(), seconds=20)
+
+
+class Flood(JsonSocket):
+    """Tells and tells."""
+
+    required_scope = "market:read"
+    topic = "flood"
+
+    async def opened(self) -> None:
+        while True:
+            await self.tell({"t": "much", "pad": "x" * 50_000})
+
+
+def test_a_client_of_events_that_takes_nothing_must_come_back(
+    transactional_db: None, clean_redis: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("market_data.sockets.SLOW_SECONDS", 0.5)
+    door = Door()
+    with WebProcess(consumer=Flood.as_asgi(door=door)) as web, client(web, api_key(), max_queue=1) as program:
+        wait_for(lambda: not len(door))
+
+        with pytest.raises(ConnectionClosed) as closed:
+            program.until(lambda _: False)
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 3008

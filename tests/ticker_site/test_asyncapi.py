@@ -15,10 +15,12 @@ from greeks.chains import Engine
 from greeks.consumers import ChainConsumer
 from greeks.hub import ChainHub
 from market_data.bus import AsyncBus
+from ops.consumers import AlertConsumer
 from orders.consumers import OrderConsumer
 from tests.greeks.market import NOW, WEEKLY, OptionMarket
 from tests.market_data.factories import InstrumentFactory, ticks
 from tests.market_data.live import Publisher, WebProcess, api_key, client
+from tests.ops.test_alert_socket import look
 from tests.orders.conftest import Desk
 from tests.ticker_site.asyncapi import commands, document, faults
 from ticker_site.asgi import router
@@ -94,6 +96,22 @@ async def test_the_chain_socket_says_what_is_written(
 
     assert {"welcome", "ok", "err", "snap", "hb"} <= {message["t"] for message in seen}
     assert [fault for message in seen if (fault := faults("chains", message))] == []
+
+
+async def test_the_alert_socket_says_what_is_written(clean_redis: Redis) -> None:
+    bus = AsyncBus(url=settings.REDIS_URL)
+    key = await sync_to_async(api_key)(scopes=("ops:read",))
+    await look("feed_down")
+    consumer = AlertConsumer.as_asgi(bus=bus, heartbeat_seconds=0.5)
+    socket = WebsocketCommunicator(consumer, "/ws/v1/alerts", headers=[(b"authorization", f"Bearer {key}".encode())])
+    await socket.connect()
+    await look("feed_down", "recorder_behind")
+    seen = await _spoken_with(socket, [*commands("alerts"), {"op": "dance"}])
+    await socket.disconnect()
+    await bus.close()
+
+    assert {"welcome", "ok", "err", "snap", "ev", "hb"} <= {message["t"] for message in seen}
+    assert [fault for message in seen if (fault := faults("alerts", message))] == []
 
 
 async def _spoken_with(socket: WebsocketCommunicator, wishes: list[dict[str, Any]]) -> list[dict[str, Any]]:
