@@ -16,7 +16,7 @@ from tests.factories import UserFactory
 from ticker_site.asgi import router
 
 PARAMETERS = ("token", "access_token", "api_key", "apikey", "key", "jwt", "authorization", "ticket")
-SOCKETS = ("/ws/v1/ticks", "/ws/v1/orders", "/ws/v1/chains", "/ws/v1/desk")
+SOCKETS = ("/ws/v1/ticks", "/ws/v1/orders", "/ws/v1/chains", "/ws/v1/alerts", "/ws/v1/desk")
 
 
 def key_of(user: User) -> str:

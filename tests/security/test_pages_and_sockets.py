@@ -20,6 +20,7 @@ SOCKETS = {
     "ws/v1/ticks": "market:read",
     "ws/v1/orders": "orders:read",
     "ws/v1/chains": "greeks:read",
+    "ws/v1/alerts": "ops:read",
     "ws/v1/desk": "ops:read",
 }
 ROLES = [role.value for role in User.Role]
