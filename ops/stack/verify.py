@@ -50,6 +50,11 @@ def _answering() -> tuple[str, ...]:
 
 
 GATES = {
+    "consumers": Gate(
+        least=90,
+        modules=("market_data.consumers", "market_data.hub", "market_data.hub_clients", "market_data.hub_watch"),
+        tests=("tests/market_data",),
+    ),
     "greeks": Gate(least=98, modules=("greeks",), tests=("tests/greeks",)),
     "sandbox": Gate(least=90, modules=("sandbox",), tests=("tests/sandbox",)),
     "views": Gate(
