@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders.budget import Limits, Spent, Wait, remaining, spend
+from orders.budget import BROKER_PER_MINUTE, Limits, Spent, Wait, for_cancels, remaining, spend
 
 DAY = date(2026, 11, 24)
 LIMITS = Limits()
@@ -106,3 +106,12 @@ def test_the_minute_is_not_over_before_it_is(at: float) -> None:
 
     assert isinstance(result, Wait)
     assert result.scope == "minute"
+
+
+def test_the_last_calls_of_a_minute_are_kept_for_cancellations() -> None:
+    assert for_cancels(Limits()) == Limits(per_minute=360)
+
+
+@pytest.mark.parametrize("per_minute", [340, 390, 400])
+def test_a_cancellation_stays_below_the_brokers_minute(per_minute: int) -> None:
+    assert for_cancels(Limits(per_minute=per_minute)).per_minute == BROKER_PER_MINUTE == 400

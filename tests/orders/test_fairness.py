@@ -11,7 +11,6 @@ import pytest
 from accounts import credentials
 from accounts.models import BrokerAccount
 from orders import intake, reconciliation, tasks
-from orders.budget import BROKER_PER_MINUTE, Limits, for_cancels
 from orders.models import Order, OrderCommand
 from orders.states import CommandState, State
 from tests.factories import BrokerAccountFactory
@@ -147,8 +146,3 @@ def test_nine_quiet_accounts_and_twenty_cancellations_pass_a_thousand(floor: Flo
         numbers.most("cancel seconds", cancelled(floor, order))
 
     assert waiting(queue) > noisy // 2
-
-
-def test_the_last_calls_of_a_minute_are_kept_for_cancellations() -> None:
-    assert for_cancels(Limits()).per_minute == 360
-    assert for_cancels(Limits(per_minute=390)).per_minute == BROKER_PER_MINUTE
