@@ -16,14 +16,11 @@ from greeks.errors import NoRate
 from greeks.kernel import Flag
 from greeks.models import ChainSetting, RateSetting
 from greeks.store import Chain, ChainKey
-from kite.types import Mode
+from market_data import sharding
 from market_data.bus import SyncBus
-from market_data.models import Instrument, Subscription
-from market_data.sharding import ADMITTED, PER_ACCOUNT
-from market_data.subscriptions import wish
+from market_data.models import Subscription
 from tests.factories import CredentialFactory
 from tests.greeks.market import MONTHLY, NOW, RATE, SPOT, WEEKLY, OptionMarket, later, smile
-from tests.market_data.factories import InstrumentFactory
 
 
 def chain_of(bus: SyncBus, expiry: date = WEEKLY) -> Chain:
@@ -355,11 +352,10 @@ def test_what_the_chains_need_is_asked_of_the_feed(market: OptionMarket, engine:
 
 
 def test_without_room_for_their_wishes_the_chains_live_on_what_is_streamed(
-    market: OptionMarket, engine: Engine
+    market: OptionMarket, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sharding, "PER_ACCOUNT", 100)
     CredentialFactory(live=True, token_expires_at=NOW + timedelta(hours=1))
-    others = Instrument.objects.bulk_create(InstrumentFactory.build() for _ in range(int(PER_ACCOUNT * ADMITTED) - 10))
-    wish(instruments=others, mode=Mode.LTP, wanted_by="a desk", now=NOW)
     market.publish(market.rows())
 
     with capture_logs() as said:
