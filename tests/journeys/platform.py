@@ -21,7 +21,7 @@ from django_otp.oath import hotp
 from websockets.sync.client import ClientConnection, connect
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 Found = TypeVar("Found")
 
 
@@ -217,7 +217,7 @@ def running_platform() -> Iterator[Platform]:
     platform = start_platform(folder=folder, environment=own_environment())
     try:
         platform.sign_in()
-        eventually(platform.settled, within=60.0, what="the first full minute")
+        eventually(platform.settled, within=180.0, what="the first full minute")
         yield platform
     finally:
         platform.stop()

@@ -1,0 +1,272 @@
+"""What people do at the panel, in a browser, with the keyboard alone."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests.journeys.hands import Person, chromium, newcomer
+from tests.journeys.platform import Platform, eventually
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.xdist_group("journeys"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium here: apt-get install chromium, then people are tried too"
+    ),
+]
+SECONDS = 60.0
+# On pages we draw ourselves every rule counts; on the admin library's pages those of WCAG 2.2 A and AA.
+WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+OWN = [("/admin/desk/", "#matrix .name"), ("/admin/chains/", "#chain tr"), ("/admin/candles/", "#rows tr")]
+PAGES = [("/admin/", "#main"), ("/admin/orders/order/", "#main"), ("/admin/accounts/brokeraccount/", "#main")]
+MORE = [
+    (f"/admin/{name}/", "#main")
+    for name in (
+        "accounts/approval",
+        "accounts/auditentry",
+        "accounts/credential",
+        "accounts/tradinghalt",
+        "accounts/user/add",
+        "django_celery_beat/periodictask",
+        "market_data/instrument",
+        "market_data/marketday/add",
+        "ops/alert",
+        "ops/alertchannel/add",
+        "orders/risklimit/add",
+        "orders/trade",
+        "portfolio/reading",
+        "webhooks/message",
+    )
+]
+ACCOUNT = "/admin/accounts/brokeraccount/"
+ORDER = {
+    "account": "sbx001",
+    "exchange": "NSE",
+    "transaction_type": "BUY",
+    "quantity": 1,
+    "product": "CNC",
+    "order_type": "LIMIT",
+    "tradingsymbol": "ITC",
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return the browser of the module."""
+    assert CHROMIUM is not None
+    with chromium(CHROMIUM) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def colleague(running: Platform, browser: Browser) -> Person:
+    """Return a second person, signed in."""
+    person = newcomer(running, browser, name="meera")
+    person.sign_in()
+    return person
+
+
+@pytest.fixture(scope="module")
+def operator(running: Platform, browser: Browser) -> Person:
+    """Return the person who runs the floor, signed in in a browser of their own."""
+    person = newcomer(running, browser, name="asha")
+    person.sign_in()
+    return person
+
+
+@pytest.fixture
+def admin(platform: Platform, operator: Person) -> Iterator[Person]:
+    """Return the same person, for one journey; nothing on the way may have broken a page."""
+    operator.faults.clear()
+    yield operator
+    assert operator.faults == []
+
+
+def place(platform: Platform) -> str:
+    """Place an order that rests, and return its id."""
+    quote = platform.api("GET", "/quotes?i=NSE:ITC").json()
+    last = quote["results"]["NSE:ITC"]["last_price"]
+    price = round(round(last * 0.97 / 0.05) * 0.05, 2)
+    placed = platform.api("POST", "/orders", {**ORDER, "price": price}, **{"Idempotency-Key": str(uuid4())})
+    assert placed.status_code == 202, placed.text
+    return str(placed.json()["id"])
+
+
+def state_of(platform: Platform, order_id: str) -> str:
+    return str(platform.api("GET", f"/orders/{order_id}").json()["state"])
+
+
+def row(platform: Platform, label: str) -> dict[str, Any]:
+    found: dict[str, Any] = platform.desk()["accounts"][label]
+    return found
+
+
+def approve(colleague: Person) -> None:
+    """Approve the latest request."""
+    colleague.open("/admin/accounts/approval/?o=-1")
+    colleague.follow("#result_list tbody tr:first-of-type a")
+    colleague.do_in_the_admin('a[href$="/approve/"]', words="is approved", reason="seen")
+
+
+def test_somebody_signs_in_with_an_app_and_again_with_its_next_code(platform: Platform, browser: Browser) -> None:
+    person = newcomer(platform, browser, name="ravi")
+
+    person.sign_in()
+    person.sees("#trading", "ACTIVE")
+    person.sign_out()
+    person.sign_in()
+
+    person.sees("#trading", "ACTIVE")
+    assert person.faults == []
+
+
+def test_three_accounts_are_logged_in_before_the_open(admin: Person, platform: Platform) -> None:
+    labels = sorted(platform.desk()["accounts"])
+    for label in labels:
+        answer = platform.post_form(f"{ACCOUNT}{row(platform, label)['id']}/log-out/", reason="the day is over")
+        assert answer.status_code == 200
+    admin.open("/admin/desk/")
+    admin.sees("#tiles", "log in sbx001")
+
+    for known in platform.sandbox_users():
+        label = known["user_id"].lower()
+        admin.follow(f'a[data-focus="{label} login"]')
+        admin.type("input[name=password]", known["password"])
+        admin.send("form button")
+        admin.sees(".message", label)
+
+    eventually(
+        lambda: all(row(platform, label)["token"]["live"] for label in labels), within=SECONDS, what="three logins"
+    )
+    assert labels == ["sbx001", "sbx002", "sbx003"]
+
+
+def test_a_credential_is_rotated(admin: Person, platform: Platform) -> None:
+    before = row(platform, "sbx003")["token"]["version"]
+    known = next(user for user in platform.sandbox_users() if user["user_id"] == "SBX003")
+    admin.open("/admin/desk/")
+
+    admin.do_in_the_admin(
+        'a[data-focus="sbx003 rotate"]',
+        words="has a new credential",
+        api_key=known["api_key"],
+        api_secret=known["api_secret"],
+        reason="the quarter is over",
+    )
+
+    assert row(platform, "sbx003")["token"]["version"] == before + 1
+
+
+def test_an_account_is_failed_over_while_ticks_flow(admin: Person, platform: Platform) -> None:
+    wanted = eventually(platform.settled, within=60, what="a full stream")["feed"]["wanted"]
+    admin.open("/admin/desk/")
+
+    admin.do_on_the_desk("fail_over", "sbx002", reason="a drill", lasts="5")
+
+    def moved() -> bool:
+        desk = platform.desk()
+        tokens = {label: each.get("feed", {}).get("tokens", 0) for label, each in desk["accounts"].items()}
+        return tokens["sbx002"] == 0 and sum(tokens.values()) >= wanted and desk["feed"]["ticks_per_second"] > 0
+
+    eventually(moved, within=SECONDS, what="the fail-over")
+    admin.do_on_the_desk("restore", "sbx002", reason="the drill is over")
+    eventually(lambda: row(platform, "sbx002")["state"] == "active", within=SECONDS, what="the way back")
+
+
+def test_an_order_is_found_and_cancelled(admin: Person, platform: Platform) -> None:
+    order_id = place(platform)
+    eventually(lambda: state_of(platform, order_id) == "OPEN", within=SECONDS, what="an open order")
+    admin.open("/admin/orders/order/")
+
+    admin.press(f'input.action-select[value="{order_id}"]', "Space")
+    admin.choose("select[name=action]", "cancel_orders")
+    admin.send("button[name=index]")
+    admin.type("[name=reason]", "changed my mind")
+    admin.send("form:has([name=reason]) button[type=submit]")
+
+    eventually(lambda: state_of(platform, order_id) == "CANCELLED", within=SECONDS, what="the cancellation")
+
+
+def test_trading_is_killed_by_one_and_released_by_two(admin: Person, platform: Platform, colleague: Person) -> None:
+    admin.open("/admin/desk/")
+    admin.sees("#trading", "ACTIVE")
+
+    admin.hold("#kill")
+    admin.confirm(reason="runaway strategy")
+    admin.sees("#trading", "HALTED")
+    admin.sees("#alarm", "Trading is HALTED")
+    refused = platform.api(
+        "POST", "/orders", {**ORDER, "price": 100.0}, **{"Idempotency-Key": "keyboard-halted"}
+    ).json()
+    admin.hold("#kill")
+    admin.confirm(reason="mended", step="ask")
+    approve(colleague)
+    admin.hold("#kill")
+    admin.confirm(reason="mended", step="release")
+
+    admin.sees("#trading", "ACTIVE")
+    assert refused["code"] == "trading_halted"
+
+
+def test_an_order_in_doubt_is_resolved_by_two(admin: Person, platform: Platform, colleague: Person) -> None:
+    platform.exchange("POST", "/faults", {"kind": "http_5xx", "route": "order.place", "count": 1, "user": "SBX001"})
+    order_id = place(platform)
+    eventually(lambda: state_of(platform, order_id) == "UNKNOWN", within=SECONDS, what="an order in doubt")
+    admin.open("/admin/desk/")
+    admin.sees("#attention", "in doubt")
+    page = f"/admin/orders/order/{order_id}/change/"
+
+    admin.open(page)
+    admin.do_in_the_admin('a[href$="/resolve/"]', ask=" ", reason="the broker never had it", words="was asked")
+    approve(colleague)
+    admin.open(page)
+    admin.do_in_the_admin('a[href$="/resolve/"]', reason="the broker never had it", words="is resolved")
+
+    assert state_of(platform, order_id) == "NOT_PLACED"
+
+
+def judge(person: Person, path: str, landmark: str, *, theme: str, options: dict[str, Any] | None) -> list[str]:
+    """Return what axe-core finds on the page in a theme."""
+    person.page.context.add_init_script(f"localStorage.setItem('_x_adminTheme', JSON.stringify('{theme}'))")
+    person.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    person.open(path)
+    person.page.wait_for_selector(landmark)
+    found = Axe().run(person.page, options=options).response["violations"]
+    return [f"{each['id']}: {each['nodes'][0]['html'][:160]}" for each in found]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize(("path", "landmark"), OWN, ids=lambda value: value.strip("/"))
+def test_a_machine_finds_no_barrier_on_our_own_pages(admin: Person, path: str, landmark: str, theme: str) -> None:
+    assert judge(admin, path, landmark, theme=theme, options=None) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize(("path", "landmark"), PAGES, ids=lambda value: value.strip("/"))
+def test_a_machine_finds_no_barrier_in_the_admin(admin: Person, path: str, landmark: str, theme: str) -> None:
+    assert judge(admin, path, landmark, theme=theme, options=WCAG) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize(("path", "landmark"), MORE, ids=lambda value: value.strip("/"))
+def test_a_machine_finds_no_barrier_on_more_pages(admin: Person, path: str, landmark: str, theme: str) -> None:
+    assert judge(admin, path, landmark, theme=theme, options=WCAG) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("path", "landmark"), OWN, ids=lambda value: value.strip("/"))
+def test_our_pages_never_scroll_sideways(admin: Person, path: str, landmark: str, width: int) -> None:
+    admin.page.set_viewport_size({"width": width, "height": 900})
+    admin.open(path)
+    admin.page.wait_for_selector(landmark)
+
+    assert admin.page.evaluate("document.documentElement.scrollWidth") <= width
+    admin.page.set_viewport_size({"width": 1280, "height": 900})
