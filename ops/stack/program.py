@@ -39,7 +39,8 @@ class Program:
     # Ready is: this answers true for the process id, and a line with this text was printed. Without both: at once.
     ready: Callable[[int], bool] | None = None
     ready_text: str = ""
-    ready_seconds: float = 30.0
+    # A crowded machine takes three times as long to load the web process as a quiet one takes for everything.
+    ready_seconds: float = 90.0
     start_attempts: int = 3
     # Sent one after another, each after `stop_seconds` of patience; SIGKILL follows by itself.
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
