@@ -76,6 +76,8 @@ class EventStream:
         self._waiting = waiting
         self._retold = retold
         self._after = ""
+        # What the cap took before the last snapshot, the snapshot holds.
+        self._told_at = "0-0"
         self._epoch = ""
 
     async def begin(self, position: str | None) -> None:
@@ -120,8 +122,9 @@ class EventStream:
             raise EventsLost("the stream was away")
         if self._epoch and await self._bus.event_epoch(stream=self._stream) != self._epoch:
             raise EventsLost("the stream is of another epoch")
-        if await self._bus.may_have_dropped(stream=self._stream, after=self._after):
-            raise EventsLost(f"the stream does not reach back to {self._after}")
+        since = max(self._after, self._told_at, key=order_of)
+        if await self._bus.may_have_dropped(stream=self._stream, after=since):
+            raise EventsLost(f"the stream does not reach back to {since}")
 
     async def _tell(self, found: Sequence[tuple[str, bytes]]) -> None:
         size = sum(len(blob) for _, blob in found)
@@ -139,7 +142,8 @@ class EventStream:
         except FeedDown as error:
             log.warning("market_data.events.no_epoch", stream=self._stream, reason=str(error))
             self._epoch = ""
-        self._after = _offset_at(timezone.now() - OVERLAP)
+        now = timezone.now()
+        self._told_at, self._after = _offset_at(now), _offset_at(now - OVERLAP)
         await self._snapshot(self._position())
 
     async def _is_kept(self) -> bool:
