@@ -120,7 +120,7 @@ class SubscriptionQuerySerializer(serializers.Serializer[Any]):
     instrument = serializers.CharField(required=False, max_length=92, help_text="Everybody's wishes for this one.")
     wanted_by = serializers.CharField(required=False, max_length=80, help_text="One wisher's wishes.")
     everyone = serializers.BooleanField(required=False, default=False, help_text="All wishes.")
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=3000, default=1000)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=500, default=500)
     cursor = serializers.CharField(required=False, max_length=100)
 
 

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 from accounts.models import BrokerAccount, TradingHalt
 from accounts.once import once
 from accounts.permissions import caller_of
-from accounts.queries import Principal, open_halts
+from accounts.queries import Principal, open_halts, visible_accounts
 from ops import clearing, halt
 from ops.errors import HaltUnknown, TargetUnknown
 from ops.serializers import (
@@ -37,7 +37,10 @@ class HaltsView(APIView):
     def get(self, request: Request) -> Response:
         """Return the halts in force that concern the caller."""
         principal = caller_of(request)
-        return Response(HaltSerializer([row for row in open_halts() if _sees(principal, row)], many=True).data)
+        seen = set(visible_accounts(principal).values_list("label", flat=True))
+        account = TradingHalt.Scope.ACCOUNT
+        rows = [row for row in open_halts() if row.scope != account or row.target in seen]
+        return Response(HaltSerializer(rows, many=True).data)
 
     @extend_schema(operation_id="halts_engage", request=EngageSerializer, responses={201: HaltSerializer})
     @once

@@ -1,5 +1,6 @@
 """How the API answers with a group of orders, and how its lists lead on."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -57,7 +58,12 @@ def wait_for(group: OrderGroup, *, seconds: float) -> None:
 
 def document_of(group: OrderGroup) -> dict[str, Any]:
     """Return the group as clients see it."""
-    return groups.group_document(group, groups.picture_of(group))
+    return documents_of([group])[0]
+
+
+def documents_of(some: Sequence[OrderGroup]) -> list[dict[str, Any]]:
+    """Return the groups as clients see them."""
+    return [groups.group_document(*pair) for pair in zip(some, groups.pictures_of(some), strict=True)]
 
 
 def _denied(error: BasketDenied) -> Response:

@@ -15,7 +15,7 @@ from accounts.once import once
 from accounts.permissions import caller_of
 from accounts.queries import account_by_label
 from orders import baskets, groups, intake
-from orders.answers import document_of, group_response, wait_for
+from orders.answers import document_of, documents_of, group_response, wait_for
 from orders.basket_serializers import (
     BasketFilterSerializer,
     BasketListSerializer,
@@ -58,7 +58,7 @@ class BasketListView(APIView):
             rows = rows.filter(account=account_by_label(label=wanted["account"], principal=principal))
         rows = rows.filter(**{name: wanted[name] for name in ("kind", "state") if name in wanted})
         page, following = newest_first(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
-        return Response({"results": [document_of(group) for group in page], "next": following})
+        return Response({"results": documents_of(page), "next": following})
 
 
 class BasketView(APIView):

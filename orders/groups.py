@@ -1,5 +1,6 @@
 """Groups of orders, released leg by leg and watched to the end. Not atomic: the broker knows nothing of a group."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -88,7 +89,18 @@ class Picture:
 
 def picture_of(group: OrderGroup) -> Picture:
     """Return the group's legs with their orders."""
-    orders = list(Order.objects.filter(group=group).select_related("account").order_by("created_at", "number"))
+    return pictures_of([group])[0]
+
+
+def pictures_of(some: Sequence[OrderGroup]) -> list[Picture]:
+    """Return each group's legs with their orders; asks the database once for all."""
+    theirs = defaultdict(list)
+    for order in Order.objects.filter(group__in=some).select_related("account").order_by("created_at", "number"):
+        theirs[order.group_id].append(order)
+    return [_picture(group, theirs[group.pk]) for group in some]
+
+
+def _picture(group: OrderGroup, orders: Sequence[Order]) -> Picture:
     ours = sorted((o for o in orders if o.endpoint != UNWIND), key=lambda o: o.origin == Order.Origin.CHILD)
     unwinding = tuple(order for order in orders if order.endpoint == UNWIND)
     legs = tuple(_leg(group, number, plan, ours) for number, plan in enumerate(group.plan))

@@ -63,14 +63,13 @@ class LetterListView(APIView):
         if "day" in wanted:
             rows = rows.filter(trading_day=wanted["day"])
         page, following = newest_first(rows=rows, cursor=wanted.get("cursor"), limit=wanted["limit"])
-        found = [letters.letter_of(order) for order in page]
         shown = [
             {
                 "order": order_document(letter.order),
                 "requeue_allowed": not letter.forbidden,
                 "forbidden_because": letter.forbidden,
             }
-            for letter in found
+            for letter in letters.letters_of(page)
         ]
         return Response({"results": shown, "next": following})
 

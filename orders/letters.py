@@ -1,5 +1,6 @@
 """Orders that ended without reaching their aim: which may be sent again, which must not, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
@@ -49,15 +50,21 @@ def letters(rows: QuerySet[Order]) -> QuerySet[Order]:
     return rows.filter(origin=Order.Origin.PLATFORM, state__in=DEAD) | orphans
 
 
+def letters_of(orders: Sequence[Order]) -> list[Letter]:
+    """Return the orders, each with the reason that forbids sending it again; asks the database once for all."""
+    replaced = set(Order.objects.filter(replaces__in=orders).values_list("replaces_id", flat=True))
+    return [Letter(order, _forbidden(order, replaced=order.pk in replaced)) for order in orders]
+
+
 def letter_of(order: Order) -> Letter:
     """Return the order with the reason that forbids sending it again."""
-    return Letter(order, _forbidden(order))
+    return letters_of([order])[0]
 
 
 def requeue(*, principal: Principal, order_id: UUID, key: str, sessions: Sessions, now: datetime) -> intake.Placed:
     """Place what an order said anew, as its replacement; raises RequeueForbidden where that is not safe."""
     order = intake.visible_order(principal=principal, order_id=order_id)
-    forbidden = _forbidden(order)
+    forbidden = letter_of(order).forbidden
     if forbidden:
         raise RequeueForbidden(f"{order.state}: {forbidden}")
     return intake.place(principal=principal, wanted=_anew(order), idempotency_key=key, sessions=sessions, now=now)
@@ -84,7 +91,7 @@ def acknowledge(*, principal: Principal, order_id: UUID, reason: str, now: datet
     return order
 
 
-def _forbidden(order: Order) -> str:
+def _forbidden(order: Order, *, replaced: bool) -> str:
     state = State(order.state)
     if order.origin != Order.Origin.PLATFORM:
         return "it was not placed here"
@@ -94,7 +101,7 @@ def _forbidden(order: Order) -> str:
         return "it has not ended"
     if order.group_id is not None:
         return "it belongs to a group, which decides about its legs"
-    return "it was replaced" if Order.objects.filter(replaces=order).exists() else ""
+    return "it was replaced" if replaced else ""
 
 
 def _anew(order: Order) -> Wanted:

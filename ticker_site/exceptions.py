@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
 from django.http import Http404
 from rest_framework import exceptions, status
@@ -38,6 +38,8 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
         return _from_validation(error)
     if isinstance(error, OperationalError):
         return _from_database(error)
+    if isinstance(error, RequestDataTooBig):
+        return _document(code="body_too_large", http_status=413, detail="the body is longer than this server reads")
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -3,23 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, connections
-from django.test.utils import CaptureQueriesContext
 from redis import Redis
 from rest_framework.test import APIClient
 
 from accounts.models import BrokerAccount, User
-from market_data.models import Instrument
-from portfolio.models import Instruction
 from tests.architecture.sources import ROOT
-from tests.factories import BrokerAccountFactory, CredentialFactory, principal
-from tests.market_data.factories import InstrumentFactory
-from tests.orders.factories import OrderFactory
+from tests.factories import principal
 
 FEW, MANY = 2, 20
 
@@ -111,57 +104,3 @@ def test_a_pool_serves_more_than_it_holds_and_refuses_in_time() -> None:
     )
 
     assert done.stdout.split("\n")[:2] == ["served 12", "refused PoolTimeout"], done.stderr[-1000:]
-
-
-def accounts(count: int) -> None:
-    for _ in range(count):
-        CredentialFactory()
-
-
-def orders(count: int) -> None:
-    account = BrokerAccountFactory()
-    for _ in range(count):
-        OrderFactory(account=account)
-
-
-def instruments(count: int) -> None:
-    for number in range(count):
-        InstrumentFactory(tradingsymbol=f"SHARE{number}", instrument_token=1000 + number)
-
-
-def instructions(count: int) -> None:
-    account, now = BrokerAccountFactory(), datetime.now(UTC)
-    for number in range(count):
-        Instruction.objects.create(
-            account=account, client="a", idempotency_key=str(number), kind="sip", body={}, created_at=now
-        )
-
-
-@pytest.mark.parametrize(
-    ("path", "fill"),
-    [
-        ("/api/v1/accounts", accounts),
-        ("/api/v1/orders", orders),
-        ("/api/v1/trades", orders),
-        ("/api/v1/instruments", instruments),
-        ("/api/v1/instructions", instructions),
-    ],
-)
-def test_a_longer_list_asks_no_more_questions(
-    db: None, clean_redis: Redis, path: str, fill: Callable[[int], None]
-) -> None:
-    client = api()
-    counts: list[int] = []
-    for more in (FEW, MANY):
-        _empty_and_fill(fill, more)
-        with CaptureQueriesContext(connection) as asked:
-            answer: Any = client.get(path)
-        assert answer.status_code == 200
-        counts.append(len(asked))
-
-    assert counts[0] == counts[1]
-
-
-def _empty_and_fill(fill: Callable[[int], None], count: int) -> None:
-    Instrument.objects.all().delete()
-    fill(count)
