@@ -81,6 +81,7 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 def unfold_look() -> dict[str, object]:
     """Return the settings of django-unfold."""
     return {
+        "STYLES": [lambda _request: static("ops/admin.css")],
         "SITE_TITLE": "Ticker Site",
         "SITE_HEADER": "Ticker Site",
         "SITE_SYMBOL": "monitoring",

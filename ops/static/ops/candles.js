@@ -36,8 +36,8 @@ async function ask(days) {
   const query = new URLSearchParams({
     instrument: $("instrument").value.trim(),
     interval: $("interval").value,
-    start: new Date(end - days * 86400e3).toISOString(),
-    end: end.toISOString(),
+    from: new Date(end - days * 86400e3).toISOString(),
+    to: end.toISOString(),
   });
   const answer = await fetch(`/api/v1/candles?${query}`, { credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(15000) });
   const body = await answer.json();
