@@ -19,6 +19,8 @@ FIRST_NAMES = ("Asha", "Vikram", "Meera", "Rohan", "Kavya", "Arjun", "Nisha", "S
 LAST_NAMES = ("Iyer", "Deshmukh", "Kapoor", "Banerjee", "Reddy", "Patel", "Shetty", "Khan", "Menon", "Gill")
 REQUEST_TOKEN_SECONDS = 180.0
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+# Every secret of this exchange begins so, so that one that got out is found.
+MARK = "canaryqx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,14 @@ def random_text(length: int) -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
+def random_secret(length: int) -> str:
+    return MARK + random_text(length - len(MARK))
+
+
 def new_user(position: int, *, totp: bool) -> User:
     name = f"{FIRST_NAMES[position % 10]} {LAST_NAMES[(position * 3 + position // 10) % 10]}"
     secret = base64.b32encode(secrets.token_bytes(20)).decode() if totp else ""
-    return User(f"SBX{position + 1:03d}", name, random_text(16), random_text(32), random_text(12), secret)
+    return User(f"SBX{position + 1:03d}", name, random_text(16), random_secret(32), random_secret(20), secret)
 
 
 def load_users(*, path: Path | None, count: int, totp: bool) -> list[User]:
@@ -150,7 +156,7 @@ class Logins:
         return good
 
     def issue_request_token(self, *, user: User, monotonic: float) -> str:
-        token = random_text(32)
+        token = random_secret(32)
         expires = monotonic + self.switches.request_token_seconds
         self.request_tokens[token] = RequestToken(user.user_id, expires)
         return token
@@ -169,7 +175,7 @@ class Logins:
         return user
 
     def open(self, *, user: User, now: datetime) -> Session:
-        session = Session(random_text(32), random_text(32), random_text(88), now, next_death(now))
+        session = Session(random_secret(32), random_secret(32), random_secret(88), now, next_death(now))
         if self.switches.second_login_kills_first:
             self.sessions[user.user_id] = []
         self.sessions.setdefault(user.user_id, []).append(session)

@@ -23,6 +23,13 @@ from redis import Redis  # noqa: E402
 from redis.backoff import NoBackoff  # noqa: E402
 from redis.retry import Retry  # noqa: E402
 
+from tests.canaries import (  # noqa: E402, F401
+    pytest_runtest_makereport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+    tap,
+)
 from tests.conformance import FAULTS  # noqa: E402
 from tests.panel_client import PanelClient  # noqa: E402
 from tests.proving import numbers  # noqa: E402, F401
@@ -31,6 +38,8 @@ from tests.sandbox_server import sandbox, sandbox_server  # noqa: E402, F401
 # How long an example takes says how crowded the machine is, not whether the code is right.
 hypothesis.settings.register_profile("crowded", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("crowded")
+
+tap()
 
 FAST_HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
 LET_TESTS_EMPTY_THE_AUDIT_TRAIL = """

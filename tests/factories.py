@@ -7,6 +7,7 @@ from factory.django import DjangoModelFactory
 
 from accounts.models import AccountGroup, BrokerAccount, Credential, User
 from accounts.queries import Principal, principal_of
+from tests.canaries import canary
 
 
 class UserFactory(DjangoModelFactory[User]):
@@ -50,11 +51,11 @@ class CredentialFactory(DjangoModelFactory[Credential]):
     account = factory.SubFactory(BrokerAccountFactory)
     version = 1
     api_key = factory.Sequence(lambda number: f"apikey{number:010}")
-    api_secret = factory.Sequence(lambda number: f"secret-of-the-broker-{number:010}")
+    api_secret = factory.Sequence(canary)
 
     class Params:
         live = factory.Trait(
-            access_token=factory.Sequence(lambda number: f"access-token-{number:019}"),
+            access_token=factory.Sequence(lambda number: canary(10**9 + number)),
             token_expires_at=factory.LazyFunction(lambda: datetime.now(UTC) + timedelta(hours=1)),
         )
 

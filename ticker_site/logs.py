@@ -1,16 +1,32 @@
 """Structured logs: JSON lines in production, coloured columns at a terminal."""
 
 import sys
+from typing import Any
+from urllib.parse import quote
 
 import structlog
 
 from accounts.redaction import redact_line
+
+
+def named(request: Any) -> str:
+    """Return a request's method and path: the broker's page brings a login back in the query."""
+    return f"{request.method} {quote(request.path)}"
+
+
+def name_request(_logger: object, _name: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Put a request's name in its place: what Django logs of a refusal carries the request, query and all."""
+    if hasattr(event.get("request"), "get_full_path"):
+        event["request"] = named(event["request"])
+    return event
+
 
 SHARED_PROCESSORS: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
+    name_request,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 

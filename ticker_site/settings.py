@@ -123,7 +123,7 @@ MIDDLEWARE = [
     "accounts.gate.SignInGate",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "ticker_site.request_log.RequestLog",
     "accounts.middleware.KiteSessionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]

@@ -13,6 +13,7 @@ import structlog
 from django.conf import settings as django_settings
 from django.core.checks import Error
 from django.db import connection
+from django.test import Client
 from redis import Redis
 
 from accounts import credentials
@@ -23,8 +24,11 @@ from accounts.redaction import redact
 from accounts.sessions import Sessions
 from accounts.vault import installed
 from kite.errors import SessionExpired
-from tests.factories import BrokerAccountFactory
+from tests.factories import BrokerAccountFactory, UserFactory
+from tests.panel_client import PanelClient
 from tests.sandbox_server import SandboxServer
+
+QUERY = "/accounts/kite/callback?request_token=brought-back&status=success&account=forged"
 
 
 @pytest.fixture
@@ -33,8 +37,12 @@ def log_file() -> Iterator[io.StringIO]:
     file = io.StringIO()
     handler = logging.StreamHandler(file)
     configured: dict[str, Any] = django_settings.LOGGING
-    processors = configured["formatters"]["structured"]["processors"]
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors))
+    chosen = configured["formatters"]["structured"]
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=chosen["processors"], foreign_pre_chain=chosen["foreign_pre_chain"]
+        )
+    )
     root = logging.getLogger()
     root.addHandler(handler)
     yield file
@@ -69,6 +77,25 @@ def test_a_log_line_and_its_traceback_hold_no_secret(log_file: io.StringIO) -> N
 
     assert "failed with [redacted]" in log_file.getvalue()
     assert "canary" not in log_file.getvalue()
+
+
+@pytest.mark.django_db
+def test_a_query_reaches_no_log(client: PanelClient, log_file: io.StringIO) -> None:
+    client.force_login(UserFactory(administrator=True, superuser=True))
+
+    answers = [client.get(QUERY), client.post(QUERY), client.get(f"/nowhere{QUERY}")]
+
+    assert [answer.status_code for answer in answers] == [302, 405, 404]
+    assert "GET /accounts/kite/callback" in log_file.getvalue()
+    assert "brought-back" not in log_file.getvalue()
+
+
+@pytest.mark.django_db
+def test_who_must_sign_in_first_is_not_sent_on_with_the_request_token() -> None:
+    answer = Client().get(QUERY)
+
+    assert answer.status_code == 302
+    assert answer["Location"] == "/admin/login/"
 
 
 @pytest.mark.django_db

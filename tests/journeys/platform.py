@@ -56,6 +56,8 @@ class Platform:
     folder: Path
     screen: str = ""
     panel: requests.Session = field(default_factory=requests.Session)
+    # The secret of the person's second factor, as it was shown.
+    seed: str = ""
 
     @property
     def url(self) -> str:
@@ -83,8 +85,8 @@ class Platform:
         self.panel.get(f"{self.url}/admin/login/", timeout=10)
         answer = self.post_form("/admin/login/?next=/admin/desk/", username=user, password=password)
         assert "/admin/second-factor/" in answer.url, "the printed password was refused"
-        secret = re.search(r"([A-Z2-7]{4}( [A-Z2-7]{4}){7})", answer.text).group(1).replace(" ", "")  # type: ignore[union-attr]
-        code = f"{hotp(base64.b32decode(secret), int(time.time()) // 30, 6):06}"
+        self.seed = re.search(r"([A-Z2-7]{4}( [A-Z2-7]{4}){7})", answer.text).group(1)  # type: ignore[union-attr]
+        code = f"{hotp(base64.b32decode(self.seed.replace(' ', '')), int(time.time()) // 30, 6):06}"
         answer = self.post_form("/admin/second-factor/?next=/admin/desk/", code=code)
         assert "Recovery codes" in answer.text, "the app's first code was refused"
 
