@@ -13,7 +13,7 @@ from accounts.addresses import EgressCheck
 from accounts.models import AuditEntry, BrokerAccount
 from accounts.once import once
 from accounts.permissions import caller_of
-from accounts.queries import account_by_label, current_credentials, login_for, visible_accounts
+from accounts.queries import account_by_label, current_credentials, login_for, open_halts, visible_accounts
 from accounts.serializers import (
     AddressesSerializer,
     HistorySerializer,
@@ -91,13 +91,14 @@ class StatsView(APIView):
     def get(self, request: Request) -> Response:
         """Count the accounts the caller may see."""
         accounts = visible_accounts(caller_of(request))
-        held, now = current_credentials(accounts=accounts), timezone.now()
+        held, now, halts = current_credentials(accounts=accounts), timezone.now(), open_halts()
         numbers = {
             "total": len(accounts),
             "logged_in": sum(row.is_live(now=now) for row in held.values()),
             "streams_data": sum(row.streams_data for row in accounts),
             "places_orders": sum(row.places_orders for row in accounts),
             "orders_refused_by_egress": sum(bool(row.egress_fault) for row in accounts),
+            "halted": sum(any(halt.covers_account(row.label) for halt in halts) for row in accounts),
             "states": Counter(row.state for row in accounts),
             "groups": Counter(row.group.name for row in accounts if row.group is not None),
         }

@@ -13,7 +13,7 @@ from accounts import credentials
 from accounts.login_provider import login_provider
 from accounts.once import once
 from accounts.permissions import caller_of
-from accounts.queries import account_by_label, current_credential
+from accounts.queries import account_by_label, current_credential, open_halts
 from accounts.serializers import AccountSerializer, AccountStatus
 from accounts.strict import StrictSerializer
 from accounts.views import MAY_LOG_IN
@@ -56,4 +56,4 @@ class LoginView(APIView):
         token = form.validated_data["request_token"]
         credentials.complete_login(account_id=account.pk, request_token=token, actor=principal.label, now=now)
         held = current_credential(account_id=account.pk)
-        return Response(AccountSerializer(AccountStatus(account, held, now)).data)
+        return Response(AccountSerializer(AccountStatus(account, held, now, open_halts())).data)

@@ -229,6 +229,10 @@ class TradingHalt(models.Model):
     def __str__(self) -> str:
         return f"{self.level} {self.scope} {self.target}".strip()
 
+    def covers_account(self, label: str) -> bool:
+        """Say whether all orders of an account are under the halt."""
+        return self.scope == self.Scope.PLATFORM or (self.scope == self.Scope.ACCOUNT and self.target == label)
+
 
 class AuditEntry(models.Model):
     """One deed: who did what to which thing, and why. Rows are only ever added."""

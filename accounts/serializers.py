@@ -1,5 +1,6 @@
 """What the accounts API takes and shows; no secret is among it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import serializers
 
 from accounts.authentication import ApiKeyAuthentication, PrincipalSessionAuthentication
-from accounts.models import AccountGroup, AuditEntry, BrokerAccount, Credential
+from accounts.models import AccountGroup, AuditEntry, BrokerAccount, Credential, TradingHalt
 from accounts.strict import StrictSerializer
 
 
@@ -20,6 +21,13 @@ class AccountStatus:
     account: BrokerAccount
     credential: Credential | None
     seen_at: datetime
+    halts: Sequence[TradingHalt]
+
+    @property
+    def halt(self) -> TradingHalt | None:
+        """The strictest halt in force over the account's orders."""
+        over = [halt for halt in self.halts if halt.covers_account(self.account.label)]
+        return max(over, key=lambda halt: halt.level == TradingHalt.Level.HALTED, default=None)
 
     @property
     def live(self) -> bool:
@@ -51,6 +59,16 @@ class CredentialSerializer(serializers.Serializer[Credential]):
     created_at = serializers.DateTimeField()
 
 
+class AccountHaltSerializer(serializers.Serializer[TradingHalt]):
+    """Why the account's orders are stopped; cancels never are."""
+
+    level = serializers.ChoiceField(choices=TradingHalt.Level.choices)
+    scope = serializers.ChoiceField(choices=TradingHalt.Scope.choices)
+    reason = serializers.CharField()
+    engaged_by = serializers.CharField()
+    engaged_at = serializers.DateTimeField()
+
+
 class AccountSerializer(serializers.Serializer[Any]):
     """A broker account as a caller sees it."""
 
@@ -67,6 +85,7 @@ class AccountSerializer(serializers.Serializer[Any]):
     state_reason = serializers.CharField(source="account.state_reason")
     state_changed_at = serializers.DateTimeField(source="account.state_changed_at", allow_null=True)
     recovers_at = serializers.DateTimeField(source="account.recovers_at", allow_null=True)
+    halt = AccountHaltSerializer(allow_null=True)
     login = LoginSerializer(source="*")
     credential = CredentialSerializer(allow_null=True)
 
@@ -159,6 +178,7 @@ class StatsSerializer(serializers.Serializer[object]):
     streams_data = serializers.IntegerField()
     places_orders = serializers.IntegerField()
     orders_refused_by_egress = serializers.IntegerField()
+    halted = serializers.IntegerField()
     states = serializers.DictField(child=serializers.IntegerField())
     groups = serializers.DictField(child=serializers.IntegerField())
 

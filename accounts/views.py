@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 
 from django.contrib import messages
-from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import user_passes_test
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -27,6 +27,7 @@ from accounts.queries import (
     account_by_label,
     current_credential,
     current_credentials,
+    open_halts,
     principal_of,
     visible_accounts,
 )
@@ -62,8 +63,8 @@ class AccountListView(APIView):
         """List the accounts the caller may see."""
         accounts = visible_accounts(caller_of(request))
         held = current_credentials(accounts=accounts)
-        now = timezone.now()
-        rows = [AccountStatus(account, held.get(account.pk), now) for account in accounts]
+        now, halts = timezone.now(), open_halts()
+        rows = [AccountStatus(account, held.get(account.pk), now, halts) for account in accounts]
         return Response({"results": AccountSerializer(rows, many=True).data})
 
     @extend_schema(operation_id="accounts_add", request=NewAccountSerializer, responses={201: AccountSerializer})
@@ -213,7 +214,13 @@ def at_the_desk(page: Page) -> Page:
     return guarded
 
 
-@staff_member_required
+# Whoever must sign in first is not sent on with the query: it may hold a request token.
+on_the_staff = user_passes_test(
+    lambda user: user.is_active and user.is_staff, login_url="admin:login", redirect_field_name=None
+)
+
+
+@on_the_staff
 @never_cache
 @require_GET
 @at_the_desk
@@ -224,7 +231,7 @@ def begin_login(request: HttpRequest, *, label: str) -> HttpResponse:
     return redirect(login_provider().page(account=account, user_id=principal.user_id))
 
 
-@staff_member_required
+@on_the_staff
 @never_cache
 @require_GET
 @at_the_desk
@@ -265,4 +272,4 @@ def _person(request: HttpRequest) -> Principal:
 
 def _document(account: BrokerAccount) -> object:
     held = current_credential(account_id=account.pk)
-    return AccountSerializer(AccountStatus(account, held, timezone.now())).data
+    return AccountSerializer(AccountStatus(account, held, timezone.now(), open_halts())).data

@@ -10,7 +10,8 @@ from django.test import Client
 
 from accounts import credentials, health
 from accounts.errors import AccountExists, AccountStateConflict
-from accounts.models import AuditEntry, BrokerAccount, Credential, User
+from accounts.models import AuditEntry, BrokerAccount, Credential, TradingHalt, User
+from ops.halt import engage
 from tests.accounts.held import held_credential
 from tests.factories import AccountGroupFactory, BrokerAccountFactory, CredentialFactory, UserFactory
 from tests.sandbox_server import SandboxServer
@@ -59,6 +60,35 @@ def test_an_account_without_credential_or_group_says_so(administrator: Client) -
     assert answer["login"] == {"live": False, "expires_at": None, "logged_in_at": None, "seconds_left": 0}
 
 
+def test_a_halted_account_says_so_by_whom_and_why(administrator: Client, now: datetime) -> None:
+    for label in ("one", "two"):
+        BrokerAccountFactory(label=label)
+    scope, level = TradingHalt.Scope, TradingHalt.Level
+    engage(scope=scope.PLATFORM, target="", level=level.REDUCING, reason="drill", actor="ravi", now=now)
+    engage(scope=scope.ACCOUNT, target="one", level=level.HALTED, reason="odd fills", actor="asha", now=now)
+
+    answers = {row["label"]: row["halt"] for row in administrator.get("/api/v1/accounts").json()["results"]}
+
+    assert answers["one"] | {"engaged_at": None} == {
+        "level": "halted",
+        "scope": "account",
+        "reason": "odd fills",
+        "engaged_by": "asha",
+        "engaged_at": None,
+    }
+    assert (answers["two"]["level"], answers["two"]["reason"]) == ("reducing", "drill")
+
+
+def test_the_halts_of_an_account_are_in_its_history(administrator: Client, now: datetime) -> None:
+    BrokerAccountFactory(label="one")
+    scope, level = TradingHalt.Scope, TradingHalt.Level
+    engage(scope=scope.ACCOUNT, target="one", level=level.HALTED, reason="odd fills", actor="asha", now=now)
+
+    newest = administrator.get("/api/v1/accounts/one/history").json()["results"][0]
+
+    assert (newest["action"], newest["actor"], newest["reason"]) == ("ops.halt.engaged", "asha", "odd fills")
+
+
 def test_no_answer_holds_a_secret(administrator: Client) -> None:
     account = BrokerAccountFactory(label="one")
     CredentialFactory(account=account, live=True, api_key="k3y-wh0le", api_secret="s3cret-x", access_token="t0ken-x")
@@ -94,7 +124,7 @@ def test_the_list_costs_the_same_queries_for_one_account_and_for_ten(
 ) -> None:
     CredentialFactory.create_batch(10, live=True)
 
-    with django_assert_num_queries(5):  # session, sign-in, user, accounts, credentials
+    with django_assert_num_queries(6):  # session, sign-in, user, accounts, credentials, halts
         answer = administrator.get("/api/v1/accounts")
 
     assert len(answer.json()["results"]) == 10

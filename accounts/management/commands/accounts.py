@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from accounts.models import BrokerAccount
-from accounts.queries import current_credentials
+from accounts.queries import current_credentials, open_halts
 from accounts.serializers import AccountSerializer, AccountStatus
 
 
@@ -23,10 +23,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """List."""
-        now = timezone.now()
+        now, halts = timezone.now(), open_halts()
         accounts = BrokerAccount.objects.select_related("group").order_by("label")
         held = current_credentials(accounts=accounts)
-        rows = [AccountStatus(account, held.get(account.pk), now) for account in accounts]
+        rows = [AccountStatus(account, held.get(account.pk), now, halts) for account in accounts]
         for row in rows:
             self.stdout.write(json.dumps(AccountSerializer(row).data) if options["json"] else _line(row))
         if not options["json"]:
@@ -39,4 +39,6 @@ def _line(row: AccountStatus) -> str:
     login = f"{hours} h {minutes:02} min left" if row.live else "needs a login"
     version = f"v{row.credential.version}" if row.credential else "no credential"
     reason = f" ({row.account.state_reason})" if row.account.state_reason else ""
-    return f"{row.account.label:<20} {row.account.broker_user_id:<10} {row.account.state}{reason}  {version}  {login}"
+    halt = f", {row.halt.level} ({row.halt.reason})" if row.halt else ""
+    state = f"{row.account.state}{reason}{halt}"
+    return f"{row.account.label:<20} {row.account.broker_user_id:<10} {state}  {version}  {login}"
