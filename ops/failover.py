@@ -12,7 +12,7 @@ from accounts import audit, health
 from accounts.errors import AccountStateConflict, AccountUnknown
 from accounts.models import BrokerAccount, Credential
 from market_data.queries import desired_modes
-from market_data.sharding import assign
+from market_data.sharding import admit, assign
 from ops.errors import NoTaker
 
 State = BrokerAccount.State
@@ -20,12 +20,22 @@ State = BrokerAccount.State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """What a fail-over moves: how many instruments, to whom, and how many of all then find no room."""
+    """What a fail-over moves: how many instruments, to whom, and how many of all then find no room.
+
+    `wanted` instruments of all accounts would be on `others` accounts afterwards.
+    """
 
     label: str
     instruments: int
     takers: Mapping[str, int]
     unplaced: int
+    wanted: int
+    others: int
+
+    def require_room(self) -> None:
+        """Raise CapacityExceeded where the others would then be above 90 % of what they can stream."""
+        if self.instruments:
+            admit(wanted=self.wanted, accounts=self.others)
 
 
 def plan(*, label: str, now: datetime) -> Move:
@@ -40,20 +50,29 @@ def plan(*, label: str, now: datetime) -> Move:
     takers: Counter[str] = Counter()
     for key, lines in after.lines.items():
         takers[others[key]] += sum(len(mine & line.keys()) for line in lines)
-    return Move(label=label, instruments=len(mine), takers=dict(+takers), unplaced=len(after.unplaced))
+    return Move(
+        label=label,
+        instruments=len(mine),
+        takers=dict(+takers),
+        unplaced=len(after.unplaced),
+        wanted=len(wanted),
+        others=len(others),
+    )
 
 
 def fail_over(*, label: str, reason: str, actor: str, now: datetime, until: datetime | None = None) -> Move:
     """Take the account out of the data and return what moves; the feed follows within seconds.
 
     With `until` only data moves, and the account comes back by itself. Without it the account is out until restored and
-    takes no new orders either. Raises NoTaker where no other account could stream.
+    takes no new orders either. Raises NoTaker where no other account could stream, and CapacityExceeded where the
+    others would be above 90 % of what they can; an account that must not go on all the same is cordoned.
     """
     reason = audit.required(reason)
     account = account_of(label)
     move = plan(label=label, now=now)
     if not move.takers and not _others_stream(account, now=now):
         raise NoTaker(f"no other account is logged in and streaming: {label}'s instruments would stop", field="label")
+    move.require_room()
     with transaction.atomic():
         held = health.locked(account.pk)
         if held.state not in {State.ACTIVE, State.DEGRADED}:

@@ -7,6 +7,7 @@ from accounts.audit import required
 from accounts.errors import AccountUnknown
 from accounts.models import BrokerAccount, TradingHalt
 from accounts.queries import Principal
+from market_data.errors import CapacityExceeded
 from ops import account_verbs, alerts, clearing, failover, halt
 from ops.errors import HaltUnknown, VerbUnknown
 from ops.previews import Form, Preview, Touch, Verb, choice_of
@@ -139,8 +140,10 @@ def _show_fail_over(target: str, now: datetime) -> Preview:
     move = failover.plan(label=target, now=now)
     takers = ", ".join(f"{label} takes {count:,}" for label, count in sorted(move.takers.items()))
     touches = [Touch(f"{move.instruments:,}", f"instruments move: {takers or 'nobody else could take them'}")]
-    if move.unplaced:
-        touches.append(Touch(f"{move.unplaced:,}", "instruments find no room and stop"))
+    try:
+        move.require_room()
+    except CapacityExceeded as error:
+        touches.append(Touch("!", f"it will be refused: {error}"))
     touches.append(Touch("0", "orders move: they stay with their account"))
     return Preview(
         title=f"Fail {target} over",

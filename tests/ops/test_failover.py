@@ -7,6 +7,8 @@ import pytest
 from accounts.errors import AccountStateConflict, AccountUnknown, ReasonMissing
 from accounts.models import AuditEntry, BrokerAccount
 from kite.types import Mode
+from market_data.errors import CapacityExceeded
+from market_data.models import Instrument
 from market_data.subscriptions import wish
 from ops import failover
 from ops.errors import NoTaker
@@ -90,6 +92,18 @@ def test_the_last_streaming_account_is_not_failed_over() -> None:
         failover.fail_over(label="one", reason="slow", actor="asha", now=NOW)
 
     assert state_of("one") == "active"
+
+
+def test_a_plan_above_nine_tenths_of_the_capacity_is_refused() -> None:
+    streaming("one", "two")
+    rows = Instrument.objects.bulk_create(InstrumentFactory.build_batch(8_101))
+    wish(instruments=rows, mode=Mode.QUOTE, wanted_by="test", now=NOW)
+
+    with pytest.raises(CapacityExceeded, match="8101 instruments wanted, 1 accounts admit 8100"):
+        failover.fail_over(label="one", reason="slow", actor="asha", now=NOW)
+
+    assert state_of("one") == "active"
+    assert not AuditEntry.objects.filter(action="ops.data.failed_over").exists()
 
 
 def test_a_failover_needs_a_reason() -> None:
