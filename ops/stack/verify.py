@@ -50,6 +50,7 @@ def _answering() -> tuple[str, ...]:
 
 
 GATES = {
+    "accounts": Gate(least=90, modules=("accounts",), tests=("tests/accounts",)),
     "consumers": Gate(
         least=90,
         modules=("market_data.consumers", "market_data.hub", "market_data.hub_clients", "market_data.hub_watch"),
