@@ -8,11 +8,14 @@ Exits with 1 where a list over a large table costs more than 1.5 times the same 
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.request import urlopen
@@ -38,10 +41,13 @@ from benchmarks.api.growth import steps  # noqa: E402
 from benchmarks.api.load import Ask, Times, measure  # noqa: E402
 from tests.factories import BrokerAccountFactory, CredentialFactory, UserFactory  # noqa: E402
 from tests.market_data.factories import InstrumentFactory  # noqa: E402
-from tests.market_data.live import database_url  # noqa: E402
+from tests.market_data.live import database_url, store_prices  # noqa: E402
 from tests.orders.factories import OrderFactory  # noqa: E402
 
 SMALL = 1_000
+SHARES = 100
+# An order is priced from the stream while its last value is younger than this.
+REFRESH_SECONDS = 2.0
 GROWTH = 1.5
 NOW = datetime.now(UTC)
 
@@ -85,7 +91,7 @@ def desk() -> tuple[str, BrokerAccount, str]:
         CredentialFactory(live=True)
     account = BrokerAccountFactory()
     CredentialFactory(account=account, live=True)
-    for number in range(100):
+    for number in range(SHARES):
         InstrumentFactory(tradingsymbol=f"SH{number}", instrument_token=1000 + number, tick_size="0.05")
     for _ in range(200):
         order = OrderFactory(account=account)
@@ -99,9 +105,9 @@ def serve(port: int) -> subprocess.Popen[bytes]:
         "PORT": str(port),
         "HOST": "127.0.0.1",
         "LOG_LEVEL": "WARNING",
-        "API_READS_PER_SECOND": "1e6",
+        "API_READS_PER_SECOND": "1000000",
         "API_READS_AT_ONCE": "1000000",
-        "API_WRITES_PER_SECOND": "1e6",
+        "API_WRITES_PER_SECOND": "1000000",
         "API_WRITES_AT_ONCE": "1000000",
         "KITE_REST_ROOT": "http://127.0.0.1:1",
     }
@@ -115,6 +121,25 @@ def serve(port: int) -> subprocess.Popen[bytes]:
             return web
     web.kill()
     raise SystemExit("the web process did not answer within 20 s")
+
+
+@contextlib.contextmanager
+def streaming() -> Iterator[None]:
+    """Keep the last values young, as a feed does."""
+    over = threading.Event()
+
+    def stream() -> None:
+        while not over.wait(REFRESH_SECONDS):
+            store_prices(dict.fromkeys(range(1000, 1000 + SHARES), 100.0))
+
+    store_prices(dict.fromkeys(range(1000, 1000 + SHARES), 100.0))
+    thread = threading.Thread(target=stream)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)
 
 
 def show(found: list[Times]) -> None:
@@ -153,7 +178,9 @@ def main() -> int:
     try:
         root = f"http://127.0.0.1:{options.port}"
         wanted = asks(account=account, order_id=order_id)
-        show(measure(root=root, key=key, asks=wanted, clients=options.clients, requests=options.requests))
+        with streaming():
+            found = measure(root=root, key=key, asks=wanted, clients=options.clients, requests=options.requests)
+        show(found)
     finally:
         web.terminate()
         web.wait(20)

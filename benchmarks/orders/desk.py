@@ -114,7 +114,7 @@ class Programs:
             "KITE_WS_ROOT": exchange.ws_root,
             "LOG_LEVEL": "WARNING",
             "DATABASE_POOL": WORKER_THREADS,
-            "API_WRITES_PER_SECOND": "1e6",
+            "API_WRITES_PER_SECOND": "1000000",
             "API_WRITES_AT_ONCE": "1000000",
             "PORT": str(PORT),
             "HOST": "127.0.0.1",
