@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.queries import ROLE_SCOPES
 from tests.factories import UserFactory
 from tests.panel_client import PanelClient
-from ticker_site.asgi import application, bus, router
+from ticker_site.asgi import application, bus, hub, router
 
 SOCKETS = {
     "ws/v1/ticks": "market:read",
@@ -86,7 +86,8 @@ async def test_a_socket_opens_for_the_roles_that_hold_its_scope(clean_redis: Red
 
     assert accepted == (SOCKETS[route] in ROLE_SCOPES[User.Role(role)])
     await socket.disconnect()
-    # The process's connections belong to this test's loop: the next test has another.
+    # What the process keeps running and its connections belong to this test's loop: the next test has another.
+    await hub.stop()
     await bus.close()
 
 
