@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 class OneThread(ASGIHandler):
     """Every view and middleware of ours is synchronous; asked one by one, each would hop to a thread and back."""
 
-    def load_middleware(self, is_async: bool = False) -> None:  # noqa: FBT001, FBT002 (Django's signature)
+    def load_middleware(self, *_: bool, **__: bool) -> None:
         """Build the chain as a WSGI process would."""
         super().load_middleware(is_async=False)
 

@@ -18,6 +18,8 @@ NOTICED = frozenset({"killed", "timeout"})
 NOT_COPIED = frozenset({"build", "docs", "htmlcov", "mutants", "staticfiles", "var"})
 # Far above what any test takes: a crowded machine must not pass for a test that noticed.
 PATIENCE_SECONDS = 5.0
+LONGEST_CAMPAIGN_SECONDS = 4 * 3600.0
+LONGEST_ANSWER_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,8 @@ def run(campaign: Campaign) -> list[Score]:
     with tempfile.TemporaryDirectory(prefix="mutation-") as name:
         folder = Path(name)
         furnish(folder=folder, campaign=campaign)
-        subprocess.run([MUTMUT, "run", "--max-children", str(campaign.at_once)], cwd=folder, check=True)
+        words = [str(MUTMUT), "run", "--max-children", str(campaign.at_once)]
+        subprocess.run(words, cwd=folder, check=True, timeout=LONGEST_CAMPAIGN_SECONDS)
         results = _told(folder, "results", "--all", "true")
         found = scores(modules=campaign.modules, results=results)
         for score in found:
@@ -137,7 +140,10 @@ def _dotted(module: str) -> str:
 
 
 def _told(folder: Path, *words: str) -> str:
-    return subprocess.run([MUTMUT, *words], cwd=folder, check=True, text=True, stdout=subprocess.PIPE).stdout
+    told = subprocess.run(
+        [MUTMUT, *words], cwd=folder, check=True, text=True, stdout=subprocess.PIPE, timeout=LONGEST_ANSWER_SECONDS
+    )
+    return told.stdout
 
 
 def _say(text: str) -> None:
