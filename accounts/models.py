@@ -294,7 +294,6 @@ class KeptAnswer(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     headers = models.JSONField(default=dict)
     body = models.TextField(blank=True)
-    sealed_body = SealedField(null=True)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [

@@ -31,20 +31,7 @@ def once(handler: Handler) -> Handler:
     The same key with another request is a 422, a repetition while the first is at work a 409. What was refused is not
     kept: the next try starts afresh.
     """
-    return _guarded(handler, seals=False)
 
-
-def once_sealed(handler: Handler) -> Handler:
-    """Do as `once` does; the answer holds a secret and is kept sealed."""
-    return _guarded(handler, seals=True)
-
-
-def forget_answers(*, now: datetime) -> None:
-    """Delete what was kept for long enough."""
-    KeptAnswer.objects.filter(asked_at__lt=now - KEPT_FOR).delete()
-
-
-def _guarded(handler: Handler, *, seals: bool) -> Handler:
     @wraps(handler)
     def answer(view: Any, request: Request, **named: Any) -> Response:
         key = request.headers.get("Idempotency-Key")
@@ -59,12 +46,17 @@ def _guarded(handler: Handler, *, seals: bool) -> Handler:
         finally:
             if done is None:
                 kept.delete()
-        _keep(kept, done, seals=seals)
+        _keep(kept, done)
         done.headers["Idempotent-Replayed"] = "false"
         return done
 
     answer.keeps_its_answer = True  # type: ignore[attr-defined] # the tests look for writes without it
     return answer
+
+
+def forget_answers(*, now: datetime) -> None:
+    """Delete what was kept for long enough."""
+    KeptAnswer.objects.filter(asked_at__lt=now - KEPT_FOR).delete()
 
 
 def _claim(request: Request, key: str) -> tuple[KeptAnswer, bool]:
@@ -80,11 +72,10 @@ def _fingerprint(request: Request) -> str:
     return salted_hmac("accounts.once", said, algorithm="sha256").hexdigest()
 
 
-def _keep(kept: KeptAnswer, done: Response, *, seals: bool) -> None:
-    body = "" if done.data is None else JSONRenderer().render(done.data).decode()
+def _keep(kept: KeptAnswer, done: Response) -> None:
     kept.status = done.status_code
     kept.headers = {name: done.headers[name] for name in HEADERS if name in done.headers}
-    kept.body, kept.sealed_body = ("", body) if seals else (body, None)
+    kept.body = "" if done.data is None else JSONRenderer().render(done.data).decode()
     kept.save()
 
 
@@ -93,6 +84,5 @@ def _replayed(kept: KeptAnswer, *, fingerprint: str) -> Response:
         raise WriteKeyReused("the Idempotency-Key was used for another request", field="Idempotency-Key")
     if kept.status is None:
         raise WriteUnsettled("the first request with this Idempotency-Key has not ended: look at what it did")
-    body = kept.body if kept.sealed_body is None else kept.sealed_body.reveal()
     headers = {**kept.headers, "Idempotent-Replayed": "true"}
-    return Response(json.loads(body) if body else None, status=kept.status, headers=headers)
+    return Response(json.loads(kept.body) if kept.body else None, status=kept.status, headers=headers)

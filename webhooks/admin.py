@@ -56,7 +56,7 @@ class ReadOnly:
 
 @admin.register(Endpoint)
 class EndpointAdmin(ReadOnly, ModelAdmin):
-    """Endpoints; they are kept through the API, which shows a secret once."""
+    """Endpoints; they are kept through the API, which takes a secret and never shows it."""
 
     search_fields = ("url", "description", "owner__username")
     date_hierarchy = "created_at"

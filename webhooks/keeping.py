@@ -1,7 +1,6 @@
 """Adds, changes and removes endpoints, each deed with its audit entry."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,41 +13,31 @@ from accounts.queries import Principal, account_by_label
 from webhooks.addresses import networks, resolve
 from webhooks.errors import TooManyEndpoints
 from webhooks.models import Endpoint
-from webhooks.signing import new_secret
 
 MOST_ENDPOINTS: Final = 20
 # Both secrets sign for a day, so that a receiver can be moved over without losing a message.
 OVERLAP: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An endpoint with its secret, which is shown this once."""
-
-    endpoint: Endpoint
-    secret: str
-
-
-def add(*, principal: Principal, wanted: Mapping[str, Any], now: datetime) -> Kept:
-    """Return a new endpoint and its secret; raises AddressRefused, TooManyEndpoints and Forbidden."""
+def add(*, principal: Principal, wanted: Mapping[str, Any], now: datetime) -> Endpoint:
+    """Return a new endpoint; raises AddressRefused, TooManyEndpoints and Forbidden."""
     _check_url(wanted["url"])
     living = Endpoint.objects.exclude(state=Endpoint.State.REMOVED).filter(owner_id=principal.user_id)
     if living.count() >= MOST_ENDPOINTS:
         raise TooManyEndpoints(f"a person may have {MOST_ENDPOINTS} webhooks")
-    secret = new_secret()
     with transaction.atomic():
         endpoint = Endpoint(
             owner_id=principal.user_id,
             url=wanted["url"],
             description=wanted.get("description", ""),
             kinds=wanted["kinds"],
-            secret=secret,
+            secret=wanted["secret"],
             created_at=now,
         )
         endpoint.save(force_insert=True)
         _hear_of(endpoint, wanted.get("accounts"), principal=principal)
         _record("added", endpoint, principal=principal, now=now)
-    return Kept(endpoint, secret)
+    return endpoint
 
 
 def change(*, principal: Principal, endpoint: Endpoint, wanted: Mapping[str, Any], now: datetime) -> Endpoint:
@@ -70,16 +59,15 @@ def change(*, principal: Principal, endpoint: Endpoint, wanted: Mapping[str, Any
     return held
 
 
-def rotate_secret(*, principal: Principal, endpoint: Endpoint, now: datetime) -> Kept:
-    """Return a new secret; the former one signs beside it for a day."""
-    secret = new_secret()
+def rotate_secret(*, principal: Principal, endpoint: Endpoint, secret: str, now: datetime) -> Endpoint:
+    """Return the endpoint with a new secret; the former one signs beside it for a day."""
     with transaction.atomic():
         held = Endpoint.objects.select_for_update().get(pk=endpoint.pk)
         held.former_secret, held.former_until = held.secret.reveal(), now + OVERLAP
         held.secret = secret
         held.save(update_fields=["secret", "former_secret", "former_until"])
         _record("secret_rotated", held, principal=principal, now=now)
-    return Kept(held, secret)
+    return held
 
 
 def remove(*, principal: Principal, endpoint: Endpoint, now: datetime) -> None:

@@ -1,5 +1,6 @@
-"""What the webhooks API takes and shows; a secret is shown where it is made and nowhere else."""
+"""What the webhooks API takes and shows; a secret is taken and never shown."""
 
+import base64
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
@@ -7,6 +8,7 @@ from rest_framework import serializers
 
 from accounts.strict import StrictSerializer
 from webhooks.models import Attempt, Delivery, Endpoint
+from webhooks.signing import PREFIX, check_secret
 
 KIND = r"^(\*|[a-z_]+(\.[a-z_]+)*(\.\*)?)$"
 EXAMPLE = {
@@ -14,6 +16,7 @@ EXAMPLE = {
     "description": "fills to the back office",
     "kinds": ["orders.order.complete", "orders.gtt.*"],
     "accounts": ["main"],
+    "secret": PREFIX + base64.b64encode(b"example only, and no secret of ours").decode(),
 }
 
 
@@ -28,6 +31,22 @@ def _labels() -> serializers.ListField:
     )
 
 
+def _check_secret(text: str) -> None:
+    try:
+        check_secret(text)
+    except ValueError as error:
+        raise serializers.ValidationError(str(error)) from error
+
+
+def _secret() -> serializers.CharField:
+    return serializers.CharField(
+        max_length=100,
+        write_only=True,
+        validators=[_check_secret],
+        help_text="whsec_ and the base64 of 24 to 64 random bytes; the receiver checks signatures with it.",
+    )
+
+
 @extend_schema_serializer(examples=[OpenApiExample("fills of one account", EXAMPLE, request_only=True)])
 class NewEndpointSerializer(StrictSerializer):
     """Body of POST /api/v1/webhooks; without accounts it hears of every account."""
@@ -36,6 +55,13 @@ class NewEndpointSerializer(StrictSerializer):
     description = serializers.CharField(max_length=200, required=False, allow_blank=True)
     kinds = _kinds(required=True)
     accounts = _labels()
+    secret = _secret()
+
+
+class SecretSerializer(StrictSerializer):
+    """Body of POST /api/v1/webhooks/{id}/secret."""
+
+    secret = _secret()
 
 
 @extend_schema_serializer(examples=[OpenApiExample("pause", {"enabled": False}, request_only=True)])
@@ -61,12 +87,6 @@ class EndpointSerializer(serializers.Serializer[Any]):
     state_reason = serializers.CharField()
     failures = serializers.IntegerField()
     created_at = serializers.DateTimeField()
-
-
-class KeptSerializer(EndpointSerializer):
-    """An endpoint with its signing secret, shown once."""
-
-    signing_secret = serializers.CharField()
 
 
 class EndpointListSerializer(serializers.Serializer[Any]):

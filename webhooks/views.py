@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.cursors import newest_first
-from accounts.once import once, once_sealed
+from accounts.once import once
 from accounts.permissions import caller_of
 from webhooks import delivery, keeping, tasks
 from webhooks.announcing import announce_to
@@ -28,8 +28,8 @@ from webhooks.serializers import (
     EndpointChangeSerializer,
     EndpointListSerializer,
     EndpointSerializer,
-    KeptSerializer,
     NewEndpointSerializer,
+    SecretSerializer,
     attempt_document,
     delivery_document,
     endpoint_document,
@@ -50,15 +50,15 @@ class EndpointListView(APIView):
         rows = visible_endpoints(caller_of(request)).order_by("created_at", "id")
         return Response({"results": [endpoint_document(row) for row in rows]})
 
-    @extend_schema(operation_id="webhooks_add", request=NewEndpointSerializer, responses={201: KeptSerializer})
-    @once_sealed
+    @extend_schema(operation_id="webhooks_add", request=NewEndpointSerializer, responses={201: EndpointSerializer})
+    @once
     def post(self, request: Request) -> Response:
-        """Add a webhook; its signing secret is in this answer and nowhere else."""
+        """Add a webhook; its signing secret is yours, and no answer shows it."""
         body = NewEndpointSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        kept = keeping.add(principal=caller_of(request), wanted=body.validated_data, now=timezone.now())
-        headers = {"Location": reverse("webhook", args=[kept.endpoint.pk])}
-        return Response(_kept(kept), status=status.HTTP_201_CREATED, headers=headers)
+        made = keeping.add(principal=caller_of(request), wanted=body.validated_data, now=timezone.now())
+        headers = {"Location": reverse("webhook", args=[made.pk])}
+        return Response(endpoint_document(made), status=status.HTTP_201_CREATED, headers=headers)
 
 
 class EndpointView(APIView):
@@ -98,13 +98,17 @@ class SecretView(APIView):
 
     required_scopes: ClassVar[dict[str, str]] = {"POST": WRITE}
 
-    @extend_schema(operation_id="webhooks_rotate_secret", request=None, responses=KeptSerializer)
-    @once_sealed
+    @extend_schema(operation_id="webhooks_rotate_secret", request=SecretSerializer, responses=EndpointSerializer)
+    @once
     def post(self, request: Request, endpoint_id: UUID) -> Response:
-        """Make a new signing secret; the former one signs beside it for a day."""
+        """Give a webhook a new signing secret; the former one signs beside it for a day."""
         principal = caller_of(request)
         found = visible_endpoint(principal=principal, endpoint_id=endpoint_id)
-        return Response(_kept(keeping.rotate_secret(principal=principal, endpoint=found, now=timezone.now())))
+        body = SecretSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        secret = body.validated_data["secret"]
+        held = keeping.rotate_secret(principal=principal, endpoint=found, secret=secret, now=timezone.now())
+        return Response(endpoint_document(held))
 
 
 class TestView(APIView):
@@ -182,7 +186,3 @@ def _visible(request: Request, delivery_id: UUID) -> Delivery:
     if found is None:
         raise EndpointUnknown(f"no delivery {delivery_id}")
     return found
-
-
-def _kept(kept: keeping.Kept) -> dict[str, Any]:
-    return {**endpoint_document(kept.endpoint), "signing_secret": kept.secret}

@@ -12,10 +12,11 @@ from accounts.models import BrokerAccount, KeptAnswer, User
 from accounts.once import KEPT_FOR, forget_answers
 from accounts.queries import principal_of
 from tests.factories import UserFactory, principal
+from tests.webhooks.conftest import OTHER_SECRET, SECRET
 from webhooks.models import Endpoint
 
 NEW = {"label": "new", "broker_user_id": "AB1234"}
-HOOK = {"url": "https://93.184.215.14/", "kinds": ["orders.order.*"]}
+HOOK = {"url": "https://93.184.215.14/", "kinds": ["orders.order.*"], "secret": SECRET}
 
 
 @pytest.fixture
@@ -84,19 +85,29 @@ def test_a_key_belongs_to_who_sent_it(client: APIClient) -> None:
     assert answer.status_code == 201
 
 
-def test_a_webhook_is_made_once_and_its_secret_is_kept_sealed(client: APIClient) -> None:
+def test_a_webhook_is_made_once_and_its_secret_is_not_kept_with_the_answer(client: APIClient) -> None:
     headers = {"Idempotency-Key": "hook"}
 
     first = client.post("/api/v1/webhooks", HOOK, format="json", headers=headers)
     again = client.post("/api/v1/webhooks", HOOK, format="json", headers=headers)
 
-    secret = first.json()["signing_secret"]
-    assert again.json()["signing_secret"] == secret
+    assert again.json() == first.json()
     assert again["Location"] == first["Location"]
     assert Endpoint.objects.count() == 1
     with connection.cursor() as cursor:
-        cursor.execute("SELECT position(%s in kept::text) FROM accounts_keptanswer kept", [secret])
-        assert cursor.fetchall() == [(0,)]
+        cursor.execute("SELECT kept::text FROM accounts_keptanswer kept")
+        ((kept,),) = cursor.fetchall()
+    assert SECRET not in kept
+
+
+def test_another_secret_under_the_same_key_is_refused(client: APIClient) -> None:
+    headers = {"Idempotency-Key": "hook"}
+    client.post("/api/v1/webhooks", HOOK, format="json", headers=headers)
+
+    answer = client.post("/api/v1/webhooks", {**HOOK, "secret": OTHER_SECRET}, format="json", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert SECRET not in answer.content.decode()
 
 
 def test_an_empty_answer_is_repeated(client: APIClient) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from base64 import b64encode
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -233,15 +234,17 @@ def do_commands(watch: Watch) -> None:
 
 
 def do_webhooks(watch: Watch) -> None:
-    """Add a webhook whose receiver hears nothing, and change its secret; both answers show it this once."""
-    made = watch.api("POST", "/webhooks", {"url": DEAF_RECEIVER, "kinds": ["orders.*"]}).json()
-    changed = watch.api("POST", f"/webhooks/{made['id']}/secret").json()
-    del watch.answers[-2:]
-    for number, answer in enumerate((made, changed)):
-        watch.secrets[f"signing secret {number}"] = answer["signing_secret"].removeprefix("whsec_")
-    watch.api("POST", f"/webhooks/{made['id']}/test")
+    """Add a webhook whose receiver hears nothing, and change its secret, with every mistake."""
+    secrets = [f"whsec_{b64encode(watch.new_secret(f'signing {number}').encode()).decode()}" for number in (1, 2)]
+    watch.secrets |= {f"signing {text[-8:]} as it is given": text.removeprefix("whsec_") for text in secrets}
+    body = {"url": DEAF_RECEIVER, "kinds": ["orders.*"], "secret": secrets[0]}
+    made = watch.api("POST", "/webhooks", body).json()["id"]
+    watch.api("POST", f"/webhooks/{made}/secret", {"secret": secrets[1]})
+    watch.api("POST", f"/webhooks/{made}/secret", {"secret": secrets[1] * 2})
+    watch.api("POST", "/webhooks", {**body, "url": "https://nowhere.invalid/"})
+    watch.api("POST", f"/webhooks/{made}/test")
     watch.api("GET", "/webhooks")
-    watch.api("GET", f"/webhooks/{made['id']}/deliveries")
+    watch.api("GET", f"/webhooks/{made}/deliveries")
 
 
 def do_tickets(watch: Watch) -> None:

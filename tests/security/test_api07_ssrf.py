@@ -3,6 +3,7 @@
 import pytest
 from rest_framework.test import APIClient
 
+from tests.webhooks.conftest import SECRET
 from tests.webhooks.test_addresses import INSIDE, MISSHAPEN
 from webhooks.models import Endpoint
 
@@ -11,7 +12,7 @@ SCHEMES = ("gopher://127.0.0.1:6379/_FLUSHALL", "dict://127.0.0.1:6379/info", "j
 
 @pytest.mark.parametrize("url", [*INSIDE, *MISSHAPEN, *SCHEMES])
 def test_a_webhook_cannot_point_inside(administrator: APIClient, url: str) -> None:
-    answer = administrator.post("/api/v1/webhooks", {"url": url, "kinds": ["*"]}, format="json")
+    answer = administrator.post("/api/v1/webhooks", {"url": url, "kinds": ["*"], "secret": SECRET}, format="json")
 
     said = answer.json()
     assert answer.status_code in {400, 422}

@@ -1,5 +1,6 @@
 """A receiver on this machine, which the settings allow."""
 
+import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import pytest
 
 from accounts.queries import Principal
+from tests.canaries import canary
 from tests.factories import principal
 from tests.webhooks.receiver import Receiver, receiving
 from ticker_site.celery import app  # noqa: F401 (tasks are enqueued into the test's own Valkey)
 from webhooks import keeping
 from webhooks.announcing import announce
-from webhooks.models import Delivery
+from webhooks.models import Delivery, Endpoint
+
+SECRET, OTHER_SECRET = ("whsec_" + base64.b64encode(canary(number).encode()).decode() for number in (1, 2))
 
 
 @pytest.fixture
@@ -29,9 +33,9 @@ def owner(db: None) -> Principal:
     return principal()
 
 
-def added(owner: Principal, url: str, *kinds: str, **values: Any) -> keeping.Kept:
+def added(owner: Principal, url: str, *kinds: str, **values: Any) -> Endpoint:
     """Return a new endpoint."""
-    wanted = {"url": url, "kinds": list(kinds or ("*",)), **values}
+    wanted = {"url": url, "kinds": list(kinds or ("*",)), "secret": SECRET, **values}
     return keeping.add(principal=owner, wanted=wanted, now=datetime.now(UTC))
 
 

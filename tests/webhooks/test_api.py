@@ -7,9 +7,11 @@ from rest_framework.test import APIClient
 
 from accounts.models import AuditEntry, User
 from accounts.queries import Principal, principal_of
+from tests.canaries import canary
 from tests.factories import BrokerAccountFactory, UserFactory
 from tests.panel_client import PanelClient
 from tests.sandbox_server import wait_for
+from tests.webhooks.conftest import OTHER_SECRET, SECRET
 from tests.webhooks.receiver import Receiver
 from webhooks import tasks
 from webhooks.models import Delivery, Endpoint
@@ -29,17 +31,55 @@ def api(owner: Principal) -> APIClient:
 
 
 def post(api: APIClient, body: dict[str, Any]) -> Any:
-    return api.post("/api/v1/webhooks", body, format="json")
+    return api.post("/api/v1/webhooks", {"secret": SECRET, **body}, format="json")
 
 
-def test_a_secret_is_shown_once(api: APIClient, receiver: Receiver) -> None:
+def test_no_answer_shows_a_secret(api: APIClient, receiver: Receiver) -> None:
     answer = post(api, {"url": receiver.url, "kinds": ["orders.*"]})
+    rotated = api.post(f"{answer['Location']}/secret", {"secret": OTHER_SECRET}, format="json")
 
     shown = api.get(answer["Location"]).json()
 
-    assert answer.status_code == 201
-    assert answer.json()["signing_secret"].startswith("whsec_")
-    assert shown == {name: value for name, value in answer.json().items() if name != "signing_secret"}
+    assert (answer.status_code, rotated.status_code) == (201, 200)
+    assert answer.json() == rotated.json() == shown
+    assert not [name for name in shown if "secret" in name]
+    held = Endpoint.objects.get()
+    assert (held.secret.reveal(), held.former_secret.reveal()) == (OTHER_SECRET, SECRET)
+
+
+UNFIT = [
+    ({}, "required"),
+    ({"secret": ""}, "blank"),
+    ({"secret": "hunter2-" + canary(3)}, "begins with whsec_"),
+    ({"secret": "whsec_" + canary(4)[:-1]}, "is base64"),
+    ({"secret": "whsec_" + "\u00e9" * 32}, "is base64"),
+    ({"secret": "whsec_" + canary(5)[:28]}, "24 to 64 bytes, was 21"),
+    ({"secret": SECRET * 3}, "no more than 100 characters"),
+]
+
+
+@pytest.mark.parametrize(("body", "reason"), UNFIT)
+def test_a_webhook_without_a_fit_secret_is_refused_with_the_reason(
+    api: APIClient, receiver: Receiver, body: dict[str, Any], reason: str
+) -> None:
+    answer = api.post("/api/v1/webhooks", {"url": receiver.url, "kinds": ["orders.*"], **body}, format="json")
+
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == ["secret"]
+    assert reason in str(answer.json()["errors"]["secret"])
+    assert not Endpoint.objects.exists()
+
+
+@pytest.mark.parametrize(("body", "reason"), UNFIT)
+def test_an_unfit_secret_changes_nothing(api: APIClient, receiver: Receiver, body: dict[str, Any], reason: str) -> None:
+    place = post(api, {"url": receiver.url, "kinds": ["orders.*"]})["Location"]
+
+    answer = api.post(f"{place}/secret", body, format="json")
+
+    assert answer.status_code == 400
+    assert reason in str(answer.json()["errors"]["secret"])
+    held = Endpoint.objects.get()
+    assert (held.secret.reveal(), held.former_secret) == (SECRET, None)
 
 
 def test_a_private_address_is_refused_by_name(api: APIClient) -> None:
@@ -57,7 +97,7 @@ def test_a_private_address_is_refused_by_name(api: APIClient) -> None:
         ({"url": "https://93.184.215.14/"}, "kinds"),
         ({"url": "https://93.184.215.14/", "kinds": []}, "kinds"),
         ({"url": "https://93.184.215.14/", "kinds": ["Orders!"]}, "kinds"),
-        ({"url": "https://93.184.215.14/", "kinds": ["*"], "secret": "mine"}, "secret"),
+        ({"url": "https://93.184.215.14/", "kinds": ["*"], "secrets": "mine"}, "secrets"),
     ],
 )
 def test_a_faulty_body_names_the_field(api: APIClient, body: dict[str, Any], field: str) -> None:

@@ -4,10 +4,11 @@ import base64
 
 import pytest
 
-from webhooks.signing import headers, new_secret, signature
+from webhooks.signing import check_secret, headers, signature
 
 # From the test suites of the scheme's published libraries.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER = "whsec_" + base64.b64encode(bytes(32)).decode()
 MESSAGE_ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 TIMESTAMP = 1614265330
 BODY = b'{"test": 2432232314}'
@@ -28,7 +29,7 @@ def test_what_is_signed_cannot_be_changed(message_id: str, timestamp: int, body:
 
 
 def test_two_secrets_in_force_both_sign() -> None:
-    made = headers(secrets_in_force=[SECRET, new_secret()], message_id=MESSAGE_ID, timestamp=TIMESTAMP, body=BODY)
+    made = headers(secrets_in_force=[SECRET, OTHER], message_id=MESSAGE_ID, timestamp=TIMESTAMP, body=BODY)
 
     signatures = made["webhook-signature"].split(" ")
     assert signatures[0] == EXPECTED
@@ -36,12 +37,23 @@ def test_two_secrets_in_force_both_sign() -> None:
     assert (made["webhook-id"], made["webhook-timestamp"]) == (MESSAGE_ID, str(TIMESTAMP))
 
 
-def test_a_new_secret_has_the_schemes_form() -> None:
-    secret = new_secret()
+@pytest.mark.parametrize("length", [24, 64])
+def test_a_secret_of_the_schemes_form_is_taken(length: int) -> None:
+    check_secret("whsec_" + base64.b64encode(bytes(length)).decode())
 
-    assert secret.startswith("whsec_")
-    assert 24 <= len(base64.b64decode(secret.removeprefix("whsec_"))) <= 64
-    assert secret != new_secret()
+
+@pytest.mark.parametrize(
+    ("secret", "reason"),
+    [
+        (SECRET.removeprefix("whsec_"), "begins with whsec_"),
+        ("whsec_no base64", "is base64"),
+        ("whsec_" + base64.b64encode(bytes(23)).decode(), "was 23"),
+        ("whsec_" + base64.b64encode(bytes(65)).decode(), "was 65"),
+    ],
+)
+def test_a_secret_of_another_form_is_refused_with_its_reason(secret: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        check_secret(secret)
 
 
 def test_a_secret_that_is_not_base64_is_refused() -> None:
