@@ -85,6 +85,7 @@ UNCONFIRMED = {"auth.group", "market_data.chainwindow", "market_data.instrumentl
 UNSEEN = {
     "accounts.auditlink",
     "accounts.haltepoch",
+    "accounts.keptanswer",
     "accounts.revokedtoken",
     "greeks.optionminute",
     "market_data.instrumentlistentry",
