@@ -80,7 +80,7 @@ def test_the_program_of_the_api_page_runs_as_it_stands_there(platform: Platform)
 
     assert done.returncode == 0, done.stderr
     assert "then CANCELLED" in done.stdout
-    assert "position INFY" in done.stdout
+    assert "position TCS" in done.stdout
 
 
 def test_an_account_is_logged_in_with_the_client_alone(platform: Platform) -> None:

@@ -50,7 +50,7 @@ def main(account: str, instrument: str) -> None:
         bought = ticker.orders.place(**order, order_type="MARKET", market_protection=-1)
         bought = ticker.orders.wait(bought["id"])
         print("bought:", bought["state"], "at", bought["average_price"])
-        print("positions:", ticker.portfolio.positions(account=account))
+        print("positions:", ticker.portfolio.positions(account=account, max_age=0))
 
 
 if __name__ == "__main__":
