@@ -110,23 +110,25 @@ class Desk(Floor):
     def mend(self, number: int) -> None:
         """Bring an account back, however it was lost."""
         account = self.accounts[number]
-        now = datetime.now(UTC)
         self.exchange.clear_faults()
-        account.refresh_from_db()
-        held = Credential.objects.get(account=account, current=True)
-        if held.access_token is None or account.state == BrokerAccount.State.DEGRADED:
-            held.access_token = self.exchange.session(number)
-            held.token_expires_at, held.version = now + timedelta(hours=1), held.version + 1
-            held.save()
-        health.uncordon(account_id=account.pk, reason="mended", actor="test", now=now)
-        wait_for(partial(self._is_whole_with, account), seconds=60, every=0.1)
+        health.uncordon(account_id=account.pk, reason="mended", actor="test", now=datetime.now(UTC))
+        self._renew(account, number)
+        wait_for(partial(self._is_whole_with, account, number), seconds=60, every=0.1)
 
-    def _is_whole_with(self, account: BrokerAccount) -> bool:
-        """The link's end and the refused handshake are two reports; the second may take the account out once more."""
+    def _is_whole_with(self, account: BrokerAccount, number: int) -> bool:
+        """The link's end and the refused handshake are two reports; the second may find the account mended already."""
         account.refresh_from_db()
         if account.state == BrokerAccount.State.DEGRADED:
             health.restore(account_id=account.pk, now=datetime.now(UTC))
+        if Credential.objects.get(account=account, current=True).access_token is None:
+            self._renew(account, number)
         return self.is_whole()
+
+    def _renew(self, account: BrokerAccount, number: int) -> None:
+        held = Credential.objects.get(account=account, current=True)
+        held.access_token = self.exchange.session(number)
+        held.token_expires_at, held.version = datetime.now(UTC) + timedelta(hours=1), held.version + 1
+        held.save()
 
 
 INJECTIONS: Sequence[Callable[[Desk, BrokerAccount], None]] = (Desk.lose_socket, Desk.lose_token, Desk.lose_account)
