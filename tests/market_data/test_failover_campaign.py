@@ -91,6 +91,12 @@ class Desk(Floor):
         tokens = self.tokens()
         return len(tokens) == len(self.accounts) and min(tokens.values()) > 0 and sum(tokens.values()) == INSTRUMENTS
 
+    def is_whole_since(self, moment: float) -> bool:
+        """Say whether the feed, which reports once a second, found every account streaming after this moment."""
+        report = self.feed()
+        streaming = [part["streaming"] for part in report.get("accounts", [])]
+        return report.get("at", 0.0) > moment and all(streaming) and self.is_whole()
+
     def held_by(self, feed: RunningFeed, account: BrokerAccount) -> set[int]:
         """Return what the account streams now."""
         lines = feed._feed._lines.get(str(account.pk), [])
@@ -113,16 +119,17 @@ class Desk(Floor):
         self.exchange.clear_faults()
         health.uncordon(account_id=account.pk, reason="mended", actor="test", now=datetime.now(UTC))
         self._renew(account, number)
-        wait_for(partial(self._is_whole_with, account, number), seconds=60, every=0.1)
+        moment = time.time()
+        wait_for(partial(self._is_whole_with, account, number, moment), seconds=60, every=0.1)
 
-    def _is_whole_with(self, account: BrokerAccount, number: int) -> bool:
+    def _is_whole_with(self, account: BrokerAccount, number: int, moment: float) -> bool:
         """The link's end and the refused handshake are two reports; the second may find the account mended already."""
         account.refresh_from_db()
         if account.state == BrokerAccount.State.DEGRADED:
             health.restore(account_id=account.pk, now=datetime.now(UTC))
         if Credential.objects.get(account=account, current=True).access_token is None:
             self._renew(account, number)
-        return self.is_whole()
+        return self.is_whole_since(moment)
 
     def _renew(self, account: BrokerAccount, number: int) -> None:
         held = Credential.objects.get(account=account, current=True)
