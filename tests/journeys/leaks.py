@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 from redis import Redis
 
+from accounts.authentication import KEY
 from tests.canaries import SPELLINGS, in_base64
 
 SHORTEST = 8
@@ -79,6 +80,13 @@ def spellings(secret: str) -> dict[str, bytes]:
         if url_safe != found[f"base64 at {shift}"]:
             found[f"base64url at {shift}"] = url_safe
     return found
+
+
+def secret_of(api_key: str) -> str:
+    """Return the secret half of an API key, which may itself hold underscores."""
+    found = KEY.fullmatch(api_key)
+    assert found, "this is no API key of the platform"
+    return found[2]
 
 
 def files_of(folder: Path, *, leaving_out: Iterable[str]) -> Iterator[Path]:

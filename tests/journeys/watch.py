@@ -17,7 +17,15 @@ from redis import Redis
 from kite.checksum import postback_checksum
 from sandbox.accounts import MARK
 from tests.canaries import canary
-from tests.journeys.leaks import Canaries, Leak, environment_of, files_of, look_into_database, look_into_redis
+from tests.journeys.leaks import (
+    Canaries,
+    Leak,
+    environment_of,
+    files_of,
+    look_into_database,
+    look_into_redis,
+    secret_of,
+)
 from tests.journeys.platform import ROOT, Platform, eventually
 
 # What must hold secrets: the generated ones, the key ring, the address book of this installation, the exchange's own
@@ -102,7 +110,7 @@ class Watch:
         found = {f"{user['user_id']} {name}": user[name] for user in users for name in ("api_secret", "password")}
         found |= {f"generated {path.name}": path.read_text() for path in (folder / "secrets").glob("*[yrd]")}
         found |= keys_of(folder)
-        found["printed API key"] = self.platform.api_key.rpartition("_")[2]
+        found["printed API key"] = secret_of(self.platform.api_key)
         found["seed of the second factor"] = self.platform.seed.replace(" ", "")
         found["seed as it is shown"] = self.platform.seed
         password = urlsplit(self.environment["DATABASE_URL"]).password
@@ -114,7 +122,7 @@ class Watch:
         words = [word for scope in SCOPES.split() for word in ("--scope", scope)]
         told = manage(self, "create_api_key", "admin", "leaks", "--every-account", "--days", "1", *words)
         key = told.stdout.decode().strip()
-        self.secrets["key of these tests"] = key.rpartition("_")[2]
+        self.secrets["key of these tests"] = secret_of(key)
         return key
 
 

@@ -9,6 +9,7 @@ from django.test import Client
 from redis import Redis
 
 from tests.canaries import PLANTED, TAPS, canary, pytest_runtest_makereport
+from tests.journeys.leaks import secret_of
 from ticker_site.celery import app
 
 SECRET = f"{PLANTED}-on-purpose"
@@ -81,3 +82,8 @@ def test_a_secret_is_found_in_a_file_of_a_server(tmp_path: Path) -> None:
     TAPS.look_into_files(tmp_path)
 
     assert TAPS.take() == ["the file folder/segment"]
+
+
+@pytest.mark.parametrize("secret", ["a" * 43, "_" * 43, f"{'a' * 38}_-_bc"])
+def test_the_whole_secret_of_a_key_is_looked_for(secret: str) -> None:
+    assert secret_of(f"tkr_live_abcdefgh_{secret}") == secret
