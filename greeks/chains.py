@@ -25,6 +25,7 @@ from market_data import subscriptions
 from market_data.batches import newest
 from market_data.bus import SyncBus, sync_bus
 from market_data.errors import CapacityExceeded
+from market_data.weaving import Woven
 
 log = structlog.get_logger(__name__)
 
@@ -157,11 +158,13 @@ class Engine:
         places = np.flatnonzero(due).tolist()
         if places:
             self._bus.put_woven(
-                keys=[*(bench.plan.slots[place].key.blob for place in places), store.INDEX],
-                sequences=[*past.sequence[due].tolist(), int(stamp * 1000)],
-                lanes=sheets.lanes,
-                places=[*places, len(due)],
-                seconds=KEPT_SECONDS,
+                Woven(
+                    keys=[*(bench.plan.slots[place].key.blob for place in places), store.INDEX],
+                    sequences=[*past.sequence[due].tolist(), int(stamp * 1000)],
+                    lanes=sheets.lanes,
+                    places=[*places, len(due)],
+                    seconds=KEPT_SECONDS,
+                )
             )
         return len(places)
 

@@ -19,7 +19,7 @@ from django.conf import settings
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.connection import PythonRespSerializer
+from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -29,8 +29,8 @@ from kite.wire import TICK, Rows
 from market_data.batches import Batch, newest, places_in
 from market_data.errors import BadBatch, FeedDown, ShardTaken
 from market_data.replies import as_bytes, as_text, entries, order_of
-from market_data.scripts import PUBLISH, PUT_BLOBS, SNAPSHOT, WEAVE
-from market_data.weaving import Lane, recipe
+from market_data.scripts import PUBLISH, PUT_BLOBS, SNAPSHOT
+from market_data.weaving import Woven
 
 log = structlog.get_logger(__name__)
 
@@ -42,9 +42,8 @@ HEALTH_SECONDS: Final = 10
 PLAN_TOPIC: Final = "plan"
 # How often a reader of single rows may look through all of them.
 LOOK_SECONDS: Final = 1.0
-# What a socket hands over at a time, and from which size on a value is sent without being copied.
+# What a socket hands over at a time.
 READ_BYTES: Final = 262_144
-LARGE_BYTES: Final = 6_000
 BLOCK_MILLISECONDS: Final = 2_000
 IDLE_SECONDS: Final = 1.0
 CONFIRM_SECONDS: Final = 3.0
@@ -73,16 +72,16 @@ class SyncBus:
         self._shards = shards
         self._places: dict[int, tuple[int, int]] = {}
         self._looked_at = float("-inf")
-        one = Retry(NoBackoff(), 1)
-        shared = {"socket_timeout": 2.0, "socket_connect_timeout": 1.0, "health_check_interval": 15, "retry": one}
-        self._redis = redis.Redis.from_url(url, max_connections=16, socket_read_size=READ_BYTES, **shared)
-        # This packer sends large values from where they lie; the quicker one of hiredis copies them first.
-        encode = self._redis.get_encoder().encode
-        self._large = redis.Redis.from_url(
-            url, max_connections=4, command_packer=PythonRespSerializer(LARGE_BYTES, encode), **shared
+        self._redis = redis.Redis.from_url(
+            url,
+            socket_timeout=2.0,
+            socket_connect_timeout=1.0,
+            socket_read_size=READ_BYTES,
+            max_connections=16,
+            health_check_interval=15,
+            retry=Retry(NoBackoff(), 1),
         )
         self._put_blobs = self._redis.register_script(PUT_BLOBS)
-        self._weave = self._large.register_script(WEAVE)
 
     def latest(self) -> Rows:
         """Return the last values of every shard, one row per instrument; raises FeedDown without Redis."""
@@ -143,22 +142,17 @@ class SyncBus:
         with _translated():
             self._put_blobs(keys=[blob.key for blob in blobs], args=[seconds, whole, *told])
 
-    def put_woven(
-        self,
-        *,
-        keys: Sequence[str],
-        sequences: Sequence[int],
-        lanes: Sequence[Lane],
-        places: Sequence[int],
-        seconds: int,
-    ) -> None:
-        """Store under each key the blob at its place in the lanes, for so many seconds, and tell the key's listeners.
-
-        All of it in one round trip.
-        """
-        woven = recipe(sequences=sequences, lanes=lanes, places=places)
+    def put_woven(self, woven: Woven) -> None:
+        """Store the blobs and tell their keys' listeners, in order, in one round trip; each blob appears whole."""
         with _translated():
-            self._weave(keys=list(keys), args=[seconds, woven, *(lane.buffer for lane in lanes)])
+            connection = self._redis.connection_pool.get_connection()
+            try:
+                connection.retry.call_with_retry(lambda: _carry(woven, connection), lambda _: _cut(connection))
+            except BaseException:
+                _cut(connection)
+                raise
+            finally:
+                self._redis.connection_pool.release(connection)
 
     def get_blob(self, key: str) -> bytes | None:
         """Return the stored blob."""
@@ -209,6 +203,18 @@ class SyncBus:
 def sync_bus() -> SyncBus:
     """Return this process's bus; redis-py opens new connections after a fork."""
     return SyncBus(url=settings.REDIS_URL, shards=settings.FEED_SHARDS)
+
+
+def _carry(woven: Woven, connection: AbstractConnection) -> None:
+    for commands in woven.commands():
+        connection.send_packed_command([commands])  # type: ignore[no-untyped-call]
+    for _ in range(2 * len(woven.keys)):
+        connection.read_response()
+
+
+def _cut(connection: AbstractConnection) -> None:
+    """Close the connection: the answers that nobody read must not reach who uses it next."""
+    connection.disconnect()  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

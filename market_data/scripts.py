@@ -25,16 +25,3 @@ for place, key in ipairs(KEYS) do
   start = start + length
 end
 """
-# The parts of many blobs lie side by side in few large values: the caller copies none of them.
-WEAVE = """
-local numbers = string.gmatch(ARGV[2], '%d+')
-for _, key in ipairs(KEYS) do
-  local sequence, parts = numbers(), {}
-  for lane = 3, #ARGV do
-    local start, size = tonumber(numbers()), tonumber(numbers())
-    parts[#parts + 1] = string.sub(ARGV[lane], start + 1, start + size)
-  end
-  redis.call('SET', key, table.concat(parts), 'EX', ARGV[1])
-  redis.call('PUBLISH', key, sequence)
-end
-"""

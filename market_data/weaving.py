@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+# Blobs written at a time: the server stores them while the next ones are woven.
+AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +20,38 @@ class Lane:
     sizes: npt.NDArray[np.intp]
 
 
-def recipe(*, sequences: Sequence[int], lanes: Sequence[Lane], places: Sequence[int]) -> str:
-    """Return how the blobs at these places are woven: for each its sequence, then start and size in every lane."""
-    columns = [sequences, *(column[list(places)].tolist() for lane in lanes for column in (lane.starts, lane.sizes))]
-    return " ".join(map(str, _flat(columns)))
+@dataclass(frozen=True, slots=True)
+class Woven:
+    """The blobs at these places of the lanes, the keys they get, and the sequence that each key's listeners hear."""
+
+    keys: Sequence[str]
+    sequences: Sequence[int]
+    lanes: Sequence[Lane]
+    places: Sequence[int]
+    seconds: int
+
+    def commands(self) -> Iterator[bytes]:
+        """Yield SET and PUBLISH of every blob as they stand on the wire, many blobs in each piece.
+
+        A client library's packer takes three times as long: it copies each blob twice more.
+        """
+        for start in range(0, len(self.keys), AT_ONCE):
+            chosen = slice(start, start + AT_ONCE)
+            spans = [_spans(lane, list(self.places[chosen])) for lane in self.lanes]
+            parts: list[bytes | memoryview] = []
+            for key, sequence, *pieces in zip(self.keys[chosen], self.sequences[chosen], *spans, strict=True):
+                size = sum(piece.nbytes for piece in pieces)
+                name, lived, told = (_bulk(text) for text in (key, self.seconds, sequence))
+                parts += [b"*5\r\n$3\r\nSET\r\n", name, b"$%d\r\n" % size, *pieces, b"\r\n$2\r\nEX\r\n", lived]
+                parts += [b"*3\r\n$7\r\nPUBLISH\r\n", name, told]
+            yield b"".join(parts)
 
 
-def _flat(columns: Sequence[Sequence[int]]) -> Iterator[int]:
-    return (number for row in zip(*columns, strict=True) for number in row)
+def _spans(lane: Lane, places: list[int]) -> list[memoryview]:
+    starts, sizes = lane.starts[places], lane.sizes[places]
+    return [lane.buffer[start:end] for start, end in zip(starts.tolist(), (starts + sizes).tolist(), strict=True)]
+
+
+def _bulk(value: object) -> bytes:
+    text = str(value).encode()
+    return b"$%d\r\n%b\r\n" % (len(text), text)

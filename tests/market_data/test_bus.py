@@ -12,7 +12,7 @@ from redis import Redis
 from market_data.batches import HEADER, Batch, BatchKind
 from market_data.bus import AsyncBus, NamedBlob, SyncBus, snapshot_key
 from market_data.errors import BadBatch, FeedDown, ShardTaken
-from market_data.weaving import Lane
+from market_data.weaving import Lane, Woven
 from tests.market_data.factories import ticks
 
 pytestmark = pytest.mark.usefixtures("clean_redis")
@@ -141,11 +141,13 @@ async def test_blobs_woven_from_lanes_come_back_whole_and_are_heard(bus: AsyncBu
 
     await asyncio.to_thread(
         sync.put_woven,
-        keys=["second", "index"],
-        sequences=[1_795_000_000_123, 5],
-        lanes=[heads, rows],
-        places=[1, 2],
-        seconds=9,
+        Woven(
+            keys=["second", "index"],
+            sequences=[1_795_000_000_123, 5],
+            lanes=[heads, rows],
+            places=[1, 2],
+            seconds=9,
+        ),
     )
 
     assert await anext(notices) == 1_795_000_000_123
@@ -156,9 +158,19 @@ async def test_blobs_woven_from_lanes_come_back_whole_and_are_heard(bus: AsyncBu
 def test_what_is_woven_lives_as_long_as_it_was_given(sync: SyncBus, clean_redis: Redis) -> None:
     lane = Lane(memoryview(b"A"), np.array([0]), np.array([1]))
 
-    sync.put_woven(keys=["first"], sequences=[1], lanes=[lane], places=[0], seconds=9)
+    sync.put_woven(Woven(keys=["first"], sequences=[1], lanes=[lane], places=[0], seconds=9))
 
     assert 0 < clean_redis.ttl("first") <= 9
+
+
+def test_refused_blobs_leave_no_answer_for_the_next_question(sync: SyncBus) -> None:
+    lane = Lane(memoryview(b"A"), np.array([0]), np.array([1]))
+
+    with pytest.raises(FeedDown, match="invalid expire time"):
+        sync.put_woven(Woven(keys=["first"] * 2, sequences=[1, 2], lanes=[lane], places=[0, 0], seconds=0))
+
+    assert sync.get_blob("first") is None
+    assert sync.told(stream="S", marks=["mark"]) == set()
 
 
 def test_the_last_values_of_each_shard_lie_side_by_side(clean_redis: Redis) -> None:
