@@ -1,4 +1,4 @@
-"""Minutes of options as documents: one list a column."""
+"""Minutes of chains and options as documents, one list a column, and what they say about today."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -6,13 +6,49 @@ from typing import Any, Final
 from rest_framework import serializers
 
 from greeks.conventions import ForwardSource, PriceSource, Profile
-from greeks.models import OptionMinute
+from greeks.history import CONSTANT_DAYS, Standing
+from greeks.models import ChainMinute, OptionMinute, UnderlyingMinute
 from greeks.option_rows import GREEKS, SOURCES
-from greeks.serializers import DECIMALS, SIDES, SpanSerializer, reasons
+from greeks.serializers import DECIMALS, SIDES, SpanSerializer, number, reasons
 
 PROFILES: Final = tuple(Profile)
 MOST_ROWS: Final = 20_000
 PLAIN: Final = ("minute_at", "oi", "volume")
+MINUTE_COLUMNS: Final = (
+    "minute_at",
+    "profile",
+    "sequence",
+    "years",
+    "spot",
+    "forward",
+    "forward_source",
+    "atm_iv",
+    "risk_reversal",
+    "butterfly",
+    "straddle",
+    "expected_move",
+    "put_call_oi",
+    "put_call_volume",
+    "max_pain",
+    "gamma_exposure",
+    "zero_gamma",
+    "priced",
+    "unpriced",
+)
+UNDERLYING_COLUMNS: Final = (
+    "minute_at",
+    "expiries",
+    "spot",
+    "iv",
+    "risk_reversal",
+    "butterfly",
+    "put_call_oi",
+    "put_call_volume",
+    "max_pain",
+    "gamma_exposure",
+    "priced",
+    "unpriced",
+)
 ROUNDED: Final = {"price": 4, "price_age": 3, "spot": 4, "forward": 4, **{name: DECIMALS[name] for name in GREEKS}}
 
 
@@ -46,3 +82,23 @@ def option_minutes_document(*, minutes: Sequence[OptionMinute], contracts: bool)
         columns |= {name: [getattr(row, name) for row in minutes] for name in ("instrument_token", "expiry", "strike")}
         columns["side"] = [SIDES[row.sign] for row in minutes]
     return columns
+
+
+def minutes_document(
+    *, minutes: Sequence[ChainMinute | UnderlyingMinute], columns: Sequence[str] = MINUTE_COLUMNS
+) -> dict[str, list[Any]]:
+    """Return minutes as one list a column."""
+    return {name: [getattr(row, name) for row in minutes] for name in columns}
+
+
+def standing_document(*, underlying: str, standing: Standing) -> dict[str, Any]:
+    """Return where an underlying's volatility stands among its past."""
+    return {
+        "underlying": underlying,
+        "constant_maturity_days": CONSTANT_DAYS,
+        "iv": number(standing.iv, 6),
+        "rank": number(standing.rank, 2),
+        "percentile": number(standing.percentile, 2),
+        "sessions": standing.sessions,
+        "as_of": standing.as_of.isoformat() if standing.as_of else None,
+    }

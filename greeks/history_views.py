@@ -10,9 +10,14 @@ from rest_framework.views import APIView
 
 from greeks import option_store, queries
 from greeks.history import CONSTANT_DAYS
-from greeks.history_documents import OptionHistorySerializer, option_minutes_document
+from greeks.history_documents import (
+    UNDERLYING_COLUMNS,
+    OptionHistorySerializer,
+    minutes_document,
+    option_minutes_document,
+)
 from greeks.models import OptionMinute
-from greeks.serializers import UNDERLYING_COLUMNS, SpanSerializer, minutes_document
+from greeks.serializers import SpanSerializer
 
 
 class OptionHistoryView(APIView):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from greeks.conventions import Profile, expiry_instant
 from greeks.kernel import Floats
 from greeks.queries import Underlying
-from greeks.store import SYMBOL_SEPARATOR, ChainKey
+from greeks.store import SYMBOL_SEPARATOR, UNKNOWN_OI, ChainKey
 from market_data.models import Instrument
 
 Tokens: TypeAlias = npt.NDArray[np.uint32]
@@ -33,6 +33,7 @@ class ChainSlot:
     profile: Profile
     expires_at: datetime
     dividend: float
+    closing_oi_at: datetime | None
     rows: slice
     symbols: bytes
     layout: int
@@ -57,6 +58,7 @@ class Layout:
 
     `partner` is the row of the same strike's other side, NOBODY without one; `instruments` all rows; `tick` has one row
     more, for NOBODY. `centres` are the spots, by token, that the strikes were chosen around, NaN where none was known.
+    `closing_oi` is the last session's, UNKNOWN_OI where no minute of it is kept.
     """
 
     slots: tuple[ChainSlot, ...]
@@ -66,6 +68,7 @@ class Layout:
     sign: Floats
     tick: Floats
     partner: Places
+    closing_oi: Tokens
     pairs: Pairs
     instruments: tuple[Instrument, ...]
     centres: Mapping[int, float]
@@ -93,6 +96,7 @@ def build(*, underlyings: Sequence[Underlying], spots: Mapping[int, float]) -> L
         sign=np.array([SIGNS[row.instrument_type] for row in options]),
         tick=np.array([*(float(row.tick_size) for row in everything), np.nan]),
         partner=_partners(pairs, len(options)),
+        closing_oi=np.array([oi for item, rows in chosen for oi in _closing_oi(item, rows)], np.uint32),
         pairs=pairs,
         instruments=tuple(everything),
         centres={
@@ -105,6 +109,11 @@ def build(*, underlyings: Sequence[Underlying], spots: Mapping[int, float]) -> L
 
 def _helpers(item: Underlying) -> list[Instrument]:
     return [row for row in (item.index, *item.futures) if row is not None]
+
+
+def _closing_oi(item: Underlying, rows: Sequence[Instrument]) -> list[int]:
+    contracts = [(row.expiry, float(row.strike), row.instrument_type) for row in rows if row.expiry]
+    return [item.closing.oi.get(contract, UNKNOWN_OI) for contract in contracts]
 
 
 def _live_options(item: Underlying, spots: Mapping[int, float]) -> list[Instrument]:
@@ -162,6 +171,7 @@ def _slot(item: Underlying, rows: Sequence[Instrument], row_of: Mapping[int, int
         profile=Profile(setting.profile),
         expires_at=expires_at,
         dividend=item.dividend,
+        closing_oi_at=item.closing.at,
         rows=slice(start, start + len(rows)),
         symbols=SYMBOL_SEPARATOR.join(row.tradingsymbol for row in rows).encode(),
         layout=zlib.crc32(np.array([row.instrument_token for row in rows], np.uint32).tobytes()),

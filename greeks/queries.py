@@ -1,8 +1,9 @@
 """What the chain computation needs to know from the database, in few queries."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TypeAlias
 
 from django.db import connection
 from django.db.models import Count, Max, Q
@@ -11,14 +12,21 @@ from django.utils import timezone
 
 from greeks.conventions import IST
 from greeks.errors import NoRate
-from greeks.models import ChainMinute, ChainSetting, DividendSetting, RateSetting, UnderlyingMinute
+from greeks.models import ChainMinute, ChainSetting, DividendSetting, OptionMinute, RateSetting, UnderlyingMinute
 from market_data.aliases import INDICES
+from market_data.calendar import NeverOpens
 from market_data.errors import InstrumentUnknown
 from market_data.models import Instrument
 from market_data.queries import instruments_by_keys, listed
+from market_data.trading_days import read_calendar
 
 # Any two workers that compute chains meet at this lock.
 LEASE = 7_301_446
+# The longest that exchanges stay closed, and more.
+LOOK_BACK = timedelta(days=30)
+
+# A contract, whatever its token: expiry, strike, type.
+Contract: TypeAlias = tuple[date, float, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,14 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """What of each contract was open in the last recorded minute of the last session; no moment where none is kept."""
+
+    at: datetime | None = None
+    oi: Mapping[Contract, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Underlying:
     """A live underlying with everything listed on it, strikes in order, futures soonest first."""
 
@@ -39,6 +55,7 @@ class Underlying:
     futures: tuple[Instrument, ...]
     options: tuple[Instrument, ...]
     dividend: float
+    closing: Closing = Closing()
 
 
 def fingerprint() -> tuple[object, ...]:
@@ -114,9 +131,29 @@ def live_underlyings(*, day: date) -> list[Underlying]:
             [row for row in by_name[setting.underlying] if row.exchange == setting.exchange],
             indices.get((setting.index_exchange, setting.index_symbol)),
             dividends.get(setting.underlying, 0.0),
+            closing_of(underlying=setting.underlying, exchange=setting.exchange, day=day),
         )
         for setting in settings
     ]
+
+
+def closing_of(*, underlying: str, exchange: str, day: date) -> Closing:
+    """Return what was open at the end of the last session before the day, as our own minutes have it."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=IST)
+    calendar = read_calendar(since=day - LOOK_BACK, until=day)
+    try:
+        session = calendar.last_closing(exchange=exchange, before=midnight).astimezone(IST).date()
+    except NeverOpens:
+        return Closing()
+    start = datetime(session.year, session.month, session.day, tzinfo=IST)
+    rows = OptionMinute.objects.filter(
+        underlying=underlying, minute_at__gte=start, minute_at__lt=start + timedelta(days=1)
+    )
+    last = rows.aggregate(at=Max("minute_at"))["at"]
+    if last is None:
+        return Closing()
+    held = rows.filter(minute_at=last).values_list("expiry", "strike", "sign", "oi")
+    return Closing(last, {(expiry, strike, "CE" if sign > 0 else "PE"): oi for expiry, strike, sign, oi in held})
 
 
 def is_live(*, underlying: str, expiry: date, day: date) -> bool:
@@ -195,7 +232,7 @@ def take_lease() -> bool:
 
 
 def _underlying(
-    setting: ChainSetting, rows: Sequence[Instrument], index: Instrument | None, dividend: float
+    setting: ChainSetting, rows: Sequence[Instrument], index: Instrument | None, dividend: float, closing: Closing
 ) -> Underlying:
     options = [row for row in rows if row.instrument_type != "FUT"]
     live = sorted({row.expiry for row in options if row.expiry})[: setting.expiries]
@@ -205,6 +242,7 @@ def _underlying(
         futures=tuple(row for row in rows if row.instrument_type == "FUT"),
         options=tuple(row for row in options if row.expiry in live),
         dividend=dividend,
+        closing=closing,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -14,11 +14,9 @@ from greeks.analytics import SIGN_ASSUMPTION
 from greeks.book import Totals, Unpriced
 from greeks.conventions import ForwardSource, PriceSource
 from greeks.errors import InvalidSpan
-from greeks.history import CONSTANT_DAYS, Standing
 from greeks.kernel import Flag, Floats
-from greeks.models import ChainMinute, UnderlyingMinute
 from greeks.smile import Fit, Skew
-from greeks.store import Chain, Rows
+from greeks.store import UNKNOWN_OI, Chain, Rows
 from greeks.summary import SmilePoints, Summary
 
 UNITS: Final[Mapping[str, str]] = {
@@ -52,41 +50,6 @@ DECIMALS: Final[Mapping[str, int]] = {
     "charm": 6,
     "vomma": 6,
 }
-MINUTE_COLUMNS: Final = (
-    "minute_at",
-    "profile",
-    "sequence",
-    "years",
-    "spot",
-    "forward",
-    "forward_source",
-    "atm_iv",
-    "risk_reversal",
-    "butterfly",
-    "straddle",
-    "expected_move",
-    "put_call_oi",
-    "put_call_volume",
-    "max_pain",
-    "gamma_exposure",
-    "zero_gamma",
-    "priced",
-    "unpriced",
-)
-UNDERLYING_COLUMNS: Final = (
-    "minute_at",
-    "expiries",
-    "spot",
-    "iv",
-    "risk_reversal",
-    "butterfly",
-    "put_call_oi",
-    "put_call_volume",
-    "max_pain",
-    "gamma_exposure",
-    "priced",
-    "unpriced",
-)
 LONGEST_SPAN: Final = timedelta(days=31)
 SIDES: Final[Mapping[int, str]] = {1: "CE", -1: "PE"}
 
@@ -110,6 +73,7 @@ class ChainHeadSerializer(serializers.Serializer[Any]):
     delta_basis = serializers.ChoiceField(["forward", "spot"])
     spot = serializers.DictField()
     forward = serializers.DictField()
+    oi_change = serializers.DictField(help_text="Since when the options' oi_change counts, or why it is null")
 
 
 class ChainListSerializer(serializers.Serializer[Any]):
@@ -131,8 +95,9 @@ class OptionLegSerializer(serializers.Serializer[Any]):
     last = serializers.FloatField(allow_null=True)
     close = serializers.FloatField(allow_null=True)
     change = serializers.FloatField(allow_null=True)
-    oi = serializers.IntegerField()
-    volume = serializers.IntegerField()
+    oi = serializers.IntegerField(allow_null=True)
+    oi_change = serializers.IntegerField(allow_null=True)
+    volume = serializers.IntegerField(allow_null=True)
     iv = serializers.FloatField(allow_null=True)
     delta = serializers.FloatField(allow_null=True)
     gamma = serializers.FloatField(allow_null=True)
@@ -224,6 +189,7 @@ def head_document(*, chain: Chain, now: datetime) -> dict[str, Any]:
         "delta_basis": "spot" if chain.profile.on_spot else "forward",
         "spot": {"value": number(chain.value("spot"), 4), "age_seconds": _age(chain.value("spot_at"), now)},
         "forward": _forward_document(chain, now),
+        "oi_change": _oi_change_document(chain),
     }
 
 
@@ -256,8 +222,9 @@ def columns_document(*, rows: Rows) -> dict[str, list[Any]]:
         "price_at": numbers(rows["price_at"], 3),
         **{name: numbers(rows[name], decimals) for name, decimals in DECIMALS.items()},
         "change": numbers(_change(rows), DECIMALS["last"]),
-        "oi": rows["oi"].tolist(),
-        "volume": rows["volume"].tolist(),
+        "oi": _counts(rows["oi"], rows["bid"]),
+        "oi_change": _oi_change(rows),
+        "volume": _counts(rows["volume"], rows["last"]),
         "flags": [reasons(bits) for bits in rows["flags"].tolist()],
     }
 
@@ -266,6 +233,17 @@ def _change(rows: Rows) -> Floats:
     """The last price less the last session's close, NaN without either."""
     last, close = (np.where(rows[name] > 0.0, rows[name], np.nan).astype(np.float64) for name in ("last", "close"))
     return last - close
+
+
+def _counts(values: npt.NDArray[Any], witness: Floats) -> list[int | None]:
+    """A count is known where the packet that carries it came: only full ones have a bid."""
+    return [value if known else None for value, known in zip(values.tolist(), np.isfinite(witness), strict=True)]
+
+
+def _oi_change(rows: Rows) -> list[int | None]:
+    """The open interest less that of the last session's end, null without either."""
+    changes = rows["oi"].astype(np.int64) - rows["closing_oi"].astype(np.int64)
+    return _counts(changes, np.where(rows["closing_oi"] == UNKNOWN_OI, np.nan, rows["bid"]))
 
 
 def reasons(bits: int) -> list[str]:
@@ -324,26 +302,6 @@ def smile_document(*, points: SmilePoints, fit: Fit, skew: Skew, years: float) -
     }
 
 
-def minutes_document(
-    *, minutes: Sequence[ChainMinute | UnderlyingMinute], columns: Sequence[str] = MINUTE_COLUMNS
-) -> dict[str, list[Any]]:
-    """Return minutes as one list a column."""
-    return {name: [getattr(row, name) for row in minutes] for name in columns}
-
-
-def standing_document(*, underlying: str, standing: Standing) -> dict[str, Any]:
-    """Return where an underlying's volatility stands among its past."""
-    return {
-        "underlying": underlying,
-        "constant_maturity_days": CONSTANT_DAYS,
-        "iv": number(standing.iv, 6),
-        "rank": number(standing.rank, 2),
-        "percentile": number(standing.percentile, 2),
-        "sessions": standing.sessions,
-        "as_of": standing.as_of.isoformat() if standing.as_of else None,
-    }
-
-
 def totals_document(*, name: str, totals: Totals, profit: Floats, by: str = "underlying") -> dict[str, Any]:
     """Return a group's sums, and its profit by spot move, volatility move and days."""
     sums = {name: round(value, 4) if np.isfinite(value) else None for name, value in asdict(totals).items()}
@@ -364,6 +322,15 @@ def unpriced_document(*, unpriced: Sequence[Unpriced], names: Mapping[int, str])
         }
         for item in unpriced
     ]
+
+
+def _oi_change_document(chain: Chain) -> dict[str, Any]:
+    at = chain.value("closing_oi_at")
+    if not at:
+        return {"since": None, "reason": "no minute of the last session is recorded"}
+    unknown = int(np.count_nonzero(chain.rows["closing_oi"] == UNKNOWN_OI))
+    reason = f"{unknown} options were not recorded then" if unknown else None
+    return {"since": datetime.fromtimestamp(at, UTC).isoformat(), "reason": reason}
 
 
 def _forward_document(chain: Chain, now: datetime) -> dict[str, Any]:

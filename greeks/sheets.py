@@ -29,7 +29,7 @@ class Sheets:
         self._plan = plan
         self.rows = np.zeros(plan.options, store.ROW)
         self.rows["instrument_token"] = plan.token[: plan.options]
-        self.rows["strike"], self.rows["sign"] = plan.strike, plan.sign
+        self.rows["strike"], self.rows["sign"], self.rows["closing_oi"] = plan.strike, plan.sign, plan.closing_oi
         self.heads = _blank_heads(plan)
         symbols = np.frombuffer(b"".join(slot.symbols for slot in plan.slots), np.uint8)
         self.lanes = [
@@ -70,6 +70,7 @@ def _blank_heads(plan: Layout) -> store.Rows:
         head["expiry_ordinal"], head["expires_at"] = slot.key.expiry.toordinal(), slot.expires_at.timestamp()
         head["rows"], head["symbol_bytes"] = slot.rows.stop - slot.rows.start, len(slot.symbols)
         head["dividend"] = slot.dividend
+        head["closing_oi_at"] = slot.closing_oi_at.timestamp() if slot.closing_oi_at else 0.0
     return heads
 
 

@@ -12,9 +12,11 @@ from greeks.errors import BadChainBlob, InvalidChain
 from greeks.kernel import Floats
 
 MAGIC: Final = b"GRK"
-VERSION: Final = 1
+VERSION: Final = 2
 SYMBOL_SEPARATOR: Final = "\n"
 INDEX: Final = "chains"
+# The open interest of an option of which no minute of the last session is kept.
+UNKNOWN_OI: Final = 0xFFFFFFFF
 
 HEADER: Final = np.dtype(
     [
@@ -42,6 +44,7 @@ HEADER: Final = np.dtype(
         ("forward", "f8"),
         ("forward_at", "f8"),
         ("parity_dispersion", "f8"),
+        ("closing_oi_at", "f8"),
     ]
 )
 ROW: Final = np.dtype(
@@ -70,6 +73,7 @@ ROW: Final = np.dtype(
         ("close", "f4"),
         ("oi", "u4"),
         ("volume", "u4"),
+        ("closing_oi", "u4"),
     ]
 )
 Rows = npt.NDArray[np.void]

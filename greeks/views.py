@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from greeks import book, history, queries, store
 from greeks.errors import ChainNotReady, UnknownChain
+from greeks.history_documents import minutes_document, standing_document
 from greeks.holdings import chains_of, position_of
 from greeks.serializers import (
     BookSerializer,
@@ -20,9 +21,7 @@ from greeks.serializers import (
     SpanSerializer,
     chain_document,
     head_document,
-    minutes_document,
     smile_document,
-    standing_document,
     totals_document,
     unpriced_document,
 )

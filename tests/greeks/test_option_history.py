@@ -1,6 +1,6 @@
 """What is kept of single options, minute by minute."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from greeks.chains import Engine
 from greeks.kernel import Flag
 from greeks.models import ChainSetting, OptionMinute
 from greeks.store import ROW, Chain
+from kite.wire import KIND_QUOTE
 from market_data.bus import SyncBus
 from market_data.models import MarketDay
 from tests.greeks.market import MONTHLY, NOW, SPOT, WEEKLY, OptionMarket, later
@@ -207,3 +208,54 @@ def test_without_a_forward_or_a_spot_only_held_options_are_kept() -> None:
 def _published(bus: SyncBus) -> np.ndarray:
     blobs = [bus.get_blob(option_rows_key) for option_rows_key in (f"chain:NIFTY:{WEEKLY}", f"chain:NIFTY:{MONTHLY}")]
     return np.concatenate([store.unpack(blob).rows for blob in blobs if blob])
+
+
+def chain_at(market: OptionMarket, engine: Engine, **days: int) -> dict[str, Any]:
+    """Return the weekly chain as the API gives it so many days later, 1,000 more open of the call at 24,000."""
+    moment = NOW + timedelta(**days)
+    rows = market.rows(now=moment)
+    rows["oi"][rows["instrument_token"] == market.token(24_000, "CE")] += 1_000
+    rows["kind"][rows["instrument_token"] == market.token(24_050, "PE")] = KIND_QUOTE
+    market.publish(rows)
+    engine.recompute(now=moment)
+    found: dict[str, Any] = client_with("greeks:read").get(f"/api/v1/chains/NIFTY/{WEEKLY}").json()
+    return found
+
+
+def legs(document: dict[str, Any], strike: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    row = next(row for row in document["strikes"] if row["strike"] == strike)
+    return row["call"], row["put"]
+
+
+def test_open_interest_is_compared_with_the_end_of_the_last_session(
+    market: OptionMarket, engine: Engine, kept: int
+) -> None:
+    OptionMinute.objects.filter(instrument_token=market.token(24_050, "CE")).delete()
+    OptionMinute.objects.filter(instrument_token=market.token(24_000, "PE")).update(instrument_token=1)
+
+    document = chain_at(market, engine, days=1)
+
+    call, put = legs(document, 24_000.0)
+    assert (call["oi"], call["oi_change"], put["oi_change"]) == (8_500, 1_000, 0)
+    assert document["oi_change"]["since"] == NOW.astimezone(UTC).isoformat()
+
+
+def test_a_change_of_open_interest_that_nobody_can_know_is_null(
+    market: OptionMarket, engine: Engine, kept: int
+) -> None:
+    OptionMinute.objects.filter(instrument_token=market.token(24_050, "CE")).delete()
+
+    document = chain_at(market, engine, days=1)
+
+    call, put = legs(document, 24_050.0)
+    assert (call["oi"], call["oi_change"]) == (7_500, None)
+    assert (put["oi"], put["oi_change"], put["volume"]) == (None, None, 1_500)
+    assert document["oi_change"]["reason"] == "1 options were not recorded then"
+
+
+@pytest.mark.parametrize("days", [0, 4])
+def test_only_the_last_session_is_compared_with(market: OptionMarket, engine: Engine, kept: int, days: int) -> None:
+    document = chain_at(market, engine, days=days)
+
+    assert legs(document, 24_000.0)[0]["oi_change"] is None
+    assert document["oi_change"] == {"since": None, "reason": "no minute of the last session is recorded"}

@@ -3,8 +3,10 @@
 import { count, h, setText } from "../ops/dom.js";
 
 const PLAIN = (decimals) => (value) => value.toFixed(decimals);
+const SIGNED = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${count(Math.abs(value))}`;
 const COLUMNS = [
   { name: "oi", title: "OI", show: count, at: "outer" },
+  { name: "oi_change", title: "OI change", show: SIGNED, at: "wide" },
   { name: "volume", title: "Volume", show: count, at: "wide" },
   { name: "rho", title: "Rho", show: PLAIN(2), at: "wide" },
   { name: "vega", title: "Vega", show: PLAIN(2), at: "middle" },
