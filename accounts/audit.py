@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -72,8 +72,8 @@ def head() -> Head | None:
     return None if link is None else Head(link.position, bytes(link.digest).hex())
 
 
-def verify(*, heads: Iterable[Head] = ()) -> Iterator[Fault]:
-    """Yield every edit, deletion, insertion and cut, in the order of the chain."""
+def verify(*, heads: Iterable[Head] = (), told: Callable[[int], None] = lambda _position: None) -> Iterator[Fault]:
+    """Yield every edit, deletion, insertion and cut, in the order of the chain; `told` hears how far it is."""
     wanted = {known.position: known.digest for known in heads}
     position, before = 0, FIRST
     for row in _chain():
@@ -81,6 +81,8 @@ def verify(*, heads: Iterable[Head] = ()) -> Iterator[Fault]:
         if row[0] is None:
             continue
         position, before = row[0], bytes(row[2])
+        if position % ROWS_AT_ONCE == 0:
+            told(position)
         if wanted.pop(position, before.hex()) != before.hex():
             yield Fault(position, row[3], "differs from the head that was exported")
     for lost in sorted(wanted):

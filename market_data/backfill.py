@@ -1,7 +1,7 @@
 """Holes in the stream: their minutes are asked of the broker, whose pace is kept, and marked as the broker's."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -103,16 +103,17 @@ def backfill(
     """
     run = Run(broker=broker, now=now, seconds=seconds)
     with turn(LOCK) as mine:
-        gaps = list(_due(now)) if mine else []
+        gaps = due(now=now) if mine else []
         for number, gap in enumerate(gaps, 1):
             run.fill(gap)
             told(number, len(gaps))
     return run.done
 
 
-def _due(now: datetime) -> Iterable[FeedGap]:
+def due(*, now: datetime) -> list[FeedGap]:
+    """Return the holes that have ended and are not filled, newest first."""
     ended = FeedGap.objects.filter(filled_at__isnull=True, ended_at__lt=now - SETTLED, started_at__gt=now - OLDEST)
-    return ended.order_by("-started_at")
+    return list(ended.order_by("-started_at"))
 
 
 def _trade(gap: FeedGap, instrument: Instrument, calendar: Calendar) -> Iterator[Stretch]:

@@ -56,7 +56,7 @@ def correct_day(
     with turn(LOCK) as mine:
         if not mine:
             return Corrected()
-        return _correct(_due(day, now), broker=broker, now=now, seconds=seconds, told=told)
+        return _correct(due(day=day, now=now), broker=broker, now=now, seconds=seconds, told=told)
 
 
 def _correct(
@@ -82,7 +82,7 @@ def _correct(
     return Corrected(asked, minutes, failed, len(due) - asked - failed)
 
 
-def _due(day: date, now: datetime) -> list[tuple[Instrument, Stretch]]:
+def due(*, day: date, now: datetime) -> list[tuple[Instrument, Stretch]]:
     """Return what was recorded from ticks on the day, is closed and not loaded yet, by token."""
     calendar = read_calendar(since=day, until=day)
     found = []

@@ -63,6 +63,11 @@ def keep(*, instrument: Instrument, stretch: Stretch, candles: Sequence[BrokerCa
     return changed
 
 
+def count(*, before: datetime) -> int:
+    """Return how many minutes there are from before a moment."""
+    return Candle.objects.filter(start_at__lt=before).count()
+
+
 def forget(*, before: datetime) -> int:
     """Delete the minutes from before a moment and return how many."""
     CandleSpan.objects.filter(end_at__lte=before).delete()

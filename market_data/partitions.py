@@ -16,9 +16,20 @@ PREFIX: Final = "market_data_tick_"
 
 def maintain(*, now: datetime, keep_days: int = KEPT_DAYS) -> tuple[list[str], list[str]]:
     """Make the partitions of the days ahead and drop those past their time; return the names of both."""
-    today = now.astimezone(IST).date()
-    made = ensure(days=[today + timedelta(days=ahead) for ahead in range(AHEAD_DAYS + 1)])
-    return made, _drop_before(today - timedelta(days=keep_days))
+    missing, old = plan(now=now, keep_days=keep_days)
+    made = ensure(days=map(day_of, missing))
+    with connection.cursor() as cursor:
+        for name in old:
+            cursor.execute(f"DROP TABLE {name}")
+    return made, old
+
+
+def plan(*, now: datetime, keep_days: int = KEPT_DAYS) -> tuple[list[str], list[str]]:
+    """Return the partitions that `maintain` would make and drop."""
+    today, there = now.astimezone(IST).date(), existing()
+    ahead = [name_of(today + timedelta(days=days)) for days in range(AHEAD_DAYS + 1)]
+    old = sorted(name for name in there if day_of(name) < today - timedelta(days=keep_days))
+    return [name for name in ahead if name not in there], old
 
 
 def ensure(*, days: Iterable[date]) -> list[str]:
@@ -56,14 +67,6 @@ def day_of(name: str) -> date:
     """Return the day of a partition."""
     text = name.removeprefix(PREFIX)
     return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
-
-
-def _drop_before(first_kept: date) -> list[str]:
-    old = sorted(name for name in existing() if day_of(name) < first_kept)
-    with connection.cursor() as cursor:
-        for name in old:
-            cursor.execute(f"DROP TABLE {name}")
-    return old
 
 
 def _midnight(day: date) -> str:

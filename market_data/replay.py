@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
+from django.db.models import QuerySet
 
 from kite.wire import KIND_FULL, TICK, Rows
 from market_data.batches import Batch, BatchKind
@@ -52,6 +53,11 @@ def recorded(*, start: datetime, end: datetime, tokens: Collection[int] = ()) ->
         start = until
 
 
+def count(*, start: datetime, end: datetime, tokens: Collection[int] = ()) -> int:
+    """Return how many ticks `recorded` would yield."""
+    return _ticks(start, end, tokens).count()
+
+
 def play(
     *,
     ticks: Iterator[Rows],
@@ -66,16 +72,16 @@ def play(
     """
     began = time.monotonic()
     first: float | None = None
-    batches = count = 0
+    batches = sent = 0
     for rows in ticks:
         moment = float(rows["received_at"][-1])
         first = moment if first is None else first
         time.sleep(max(began + (moment - first) / speed - time.monotonic(), 0.0))
-        batches, count = batches + 1, count + len(rows)
+        batches, sent = batches + 1, sent + len(rows)
         _publish(bus, run, batches, rows, BatchKind.DELTA)
         told(moment)
     _publish(bus, run, batches + 1, np.zeros(0, TICK), BatchKind.HEARTBEAT)
-    return Played(run, batches, count)
+    return Played(run, batches, sent)
 
 
 def _publish(bus: SyncBus, run: int, sequence: int, rows: Rows, kind: BatchKind) -> None:
@@ -93,10 +99,13 @@ def _publish(bus: SyncBus, run: int, sequence: int, rows: Rows, kind: BatchKind)
     bus.put_blobs(blobs=[blob], seconds=KEPT_SECONDS)
 
 
-def _rows(start: datetime, end: datetime, tokens: Collection[int]) -> Rows:
+def _ticks(start: datetime, end: datetime, tokens: Collection[int]) -> QuerySet[Tick]:
     found = Tick.objects.filter(received_at__gte=start, received_at__lt=end)
-    if tokens:
-        found = found.filter(instrument_token__in=tokens)
+    return found.filter(instrument_token__in=tokens) if tokens else found
+
+
+def _rows(start: datetime, end: datetime, tokens: Collection[int]) -> Rows:
+    found = _ticks(start, end, tokens)
     order = ("received_at", "shard", "epoch", "sequence", "position")
     columns = list(zip(*found.order_by(*order).values_list(*TIMES, "depth", *PLAIN), strict=True))
     if not columns:

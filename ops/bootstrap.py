@@ -48,12 +48,34 @@ class Customer:
         """The label of the account that stands for him."""
         return self.user_id.lower()
 
+    def is_held(self, held: Credential | None) -> bool:
+        """Say whether a credential is this user's."""
+        return held is not None and held.api_key == self.api_key and held.api_secret.reveal() == self.api_secret
+
 
 def customers_of(path: Path) -> list[Customer]:
     """Return the users of a credentials file."""
     rows = json.loads(path.read_text())["users"]
     names = ("user_id", "api_key", "api_secret", "password")
     return [Customer(**{name: row[name] for name in names}) for row in rows]
+
+
+def outlook(*, admin: str, customers: Sequence[Customer], key_file: Path, now: datetime) -> dict[str, str]:
+    """Return what each step would do, by its name; asks nobody and changes nothing."""
+    person = User.objects.filter(username=admin).first()
+    steps = {"administrator": f"{admin} {'was there' if person else 'made'}"}
+    for customer in customers:
+        account = BrokerAccount.objects.filter(broker_user_id=customer.user_id).first()
+        held = current_credential(account_id=account.pk) if account else None
+        live = held is not None and held.is_live(now=now)
+        credential = "kept" if customer.is_held(held) else "sealed"
+        steps[customer.label] = f"credential {credential}, {'token tried' if live else 'logged in'}"
+    if customers:
+        steps["instruments"] = "today's are loaded" if _instruments_are_fresh(now=now) else "loaded from the exchange"
+        steps["subscriptions"] = "chains and shares wanted"
+    known = person is not None and _is_usable(_known_key(key_file), admin=person, now=now)
+    steps["API key"] = f"{'kept' if known else 'issued'} in {key_file}"
+    return steps
 
 
 def ensure_admin(*, name: str, password: str) -> tuple[User, bool]:
@@ -71,7 +93,7 @@ def ensure_account(*, customer: Customer, now: datetime) -> tuple[BrokerAccount,
         broker_user_id=customer.user_id, defaults={"label": customer.label}
     )
     held = current_credential(account_id=account.pk)
-    if held is not None and held.api_key == customer.api_key and held.api_secret.reveal() == customer.api_secret:
+    if customer.is_held(held):
         return account, False
     credentials.rotate(
         account_id=account.pk,
@@ -120,10 +142,14 @@ def _reader(*, now: datetime) -> Login:
 
 def ensure_instruments(*, sessions: Sessions, now: datetime) -> SyncReport | None:
     """Load the instruments unless today's are there; None says that they were."""
-    newest = listed().order_by("-synced_at").values_list("synced_at", flat=True).first()
-    if newest is not None and trading_day(newest) == trading_day(now):
+    if _instruments_are_fresh(now=now):
         return None
     return sync(dump=sessions.client(_reader(now=now)).instruments(), now=now)
+
+
+def _instruments_are_fresh(*, now: datetime) -> bool:
+    newest = listed().order_by("-synced_at").values_list("synced_at", flat=True).first()
+    return newest is not None and trading_day(newest) == trading_day(now)
 
 
 def ensure_wishes(*, sessions: Sessions, now: datetime) -> dict[str, int]:
@@ -178,8 +204,7 @@ def _shares(count: int) -> Iterable[Instrument]:
 
 def ensure_key(*, path: Path, admin: User, account: str, now: datetime) -> bool:
     """Keep a usable API key in the file the welcome screen reads; return whether a new one was issued."""
-    known = json.loads(path.read_text()) if path.exists() else {}
-    text = str(known.get("api_key", ""))
+    text = _known_key(path)
     fresh = not _is_usable(text, admin=admin, now=now)
     if fresh:
         _, text = issue_api_key(
@@ -188,6 +213,10 @@ def ensure_key(*, path: Path, admin: User, account: str, now: datetime) -> bool:
     document = {"admin_user": admin.get_username(), "account": account, "api_key": text}
     write_private(path=path, text=json.dumps(document, indent=2) + "\n")
     return fresh
+
+
+def _known_key(path: Path) -> str:
+    return str(json.loads(path.read_text()).get("api_key", "")) if path.exists() else ""
 
 
 def _is_usable(text: str, *, admin: User, now: datetime) -> bool:

@@ -107,6 +107,20 @@ def pursue(*, report_id: UUID, sessions: Sessions, clock: Clock) -> HaltReport:
     return _write(report, look, now=clock.now())
 
 
+def survey(*, halt_id: int, flatten: bool, sessions: Sessions, clock: Clock) -> dict[str, list[str]]:
+    """Return, by account, the open orders under the halt and with `flatten` the positions the broker shows."""
+    held, look = halts.standing(halt_id=halt_id), Look()
+    for account in _accounts(held):
+        for order in _open_orders(account, held):
+            look.leaves(account, f"order {order.broker_order_id or order.pk} is {order.state}")
+        if flatten:
+            client = sessions.client(login_for(account_id=account.pk, now=clock.now()))
+            for position in client.positions().net:
+                if position.quantity and _is_covered(position, held):
+                    look.leaves(account, _shown(position))
+    return look.left
+
+
 def _look_at(account: BrokerAccount, report: HaltReport, look: Look, *, sessions: Sessions, clock: Clock) -> None:
     reconciliation.reconcile_account(account_id=account.pk, sessions=sessions, clock=clock)
     open_orders = _open_orders(account, report.halt)
@@ -120,8 +134,12 @@ def _look_at(account: BrokerAccount, report: HaltReport, look: Look, *, sessions
     client = sessions.client(login_for(account_id=account.pk, now=clock.now()))
     for position in client.positions().net:
         if position.quantity and _is_covered(position, report.halt):
-            look.leaves(account, f"{position.quantity} {position.exchange}:{position.tradingsymbol}")
+            look.leaves(account, _shown(position))
             _close(account, position, report, look, sessions=sessions, now=clock.now())
+
+
+def _shown(position: PositionRow) -> str:
+    return f"{position.quantity} {position.exchange}:{position.tradingsymbol}"
 
 
 def _take_back(orders: Sequence[Order], look: Look, *, now: datetime) -> None:

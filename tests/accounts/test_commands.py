@@ -154,11 +154,12 @@ def test_the_list_says_who_needs_a_login() -> None:
 
 
 @pytest.mark.django_db
-def test_the_list_for_programs_is_a_document_a_line() -> None:
+def test_the_list_for_programs_is_one_document() -> None:
     CredentialFactory(account=BrokerAccountFactory(label="one"), live=True, api_secret="canary-secret")
 
-    [line] = run("accounts", "--json").splitlines()
+    printed = run("accounts", "--json")
 
-    assert json.loads(line)["login"]["live"] is True
-    assert datetime.fromisoformat(json.loads(line)["login"]["expires_at"]) > datetime.now(UTC)
-    assert "canary" not in line
+    [row] = json.loads(printed)["accounts"]
+    assert row["login"]["live"] is True
+    assert datetime.fromisoformat(row["login"]["expires_at"]) > datetime.now(UTC)
+    assert "canary" not in printed

@@ -213,11 +213,21 @@ def test_a_back_fill_goes_on_where_an_option_cannot_be_read(past: Past, capsys: 
     CandleSpan.objects.filter(instrument_token=past.put.instrument_token).delete()
     Candle.objects.filter(instrument_token=past.put.instrument_token).delete()
 
-    call_command("backfill_greeks", "NIFTY", str(EXPIRY), "--from", str(OPENS.date()), "--strikes", "0")
+    with pytest.raises(CommandError, match="1 options could not be read"):
+        call_command("backfill_greeks", "NIFTY", str(EXPIRY), "--from", str(OPENS.date()), "--strikes", "0")
 
     out, err = capsys.readouterr()
     assert out == "100 minutes kept, 1 days, 1 options could not be read\n"
     assert "NIFTY26112424000PE" in err
+
+
+def test_a_back_fill_that_is_only_tried_keeps_nothing(past: Past, capsys: pytest.CaptureFixture[str]) -> None:
+    past.fill()
+
+    call_command("backfill_greeks", "NIFTY", str(EXPIRY), "--from", str(OPENS.date()), "--dry-run")
+
+    assert "1 days of 2 options at most" in capsys.readouterr().out
+    assert not OptionMinute.objects.filter(source=1).exists()
 
 
 def test_a_back_fill_of_an_unknown_chain_says_so(past: Past) -> None:

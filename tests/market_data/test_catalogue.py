@@ -10,9 +10,9 @@ from django.core.management import call_command
 from django.db import connection, connections
 from kiteconnect import KiteConnect
 
+from accounts.management.progress import Bar
 from market_data.catalogue import SYNC_LOCK, SyncReport, sync
 from market_data.errors import DumpRefused, SyncRunning
-from market_data.management.progress import Bar
 from market_data.models import Instrument, InstrumentChange, InstrumentSync
 from tests.kite.published import answer, needs_published
 from tests.market_data.factories import NOW, InstrumentFactory

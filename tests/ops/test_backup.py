@@ -53,6 +53,25 @@ def test_the_copy_of_a_drill_is_gone_afterwards(server: Server, tmp_path: Path) 
     assert copies(server) == set()
 
 
+def test_a_tried_restore_reads_the_file_and_makes_no_database(server: Server, tmp_path: Path) -> None:
+    path = back_up(server=server, path=tmp_path / "desk.dump").path
+
+    said = json.loads(call("restore", str(path), "--into", f"{server.name}_drill_tried", "--dry-run", "--json"))
+
+    assert said["tables"] > 50
+    assert copies(server) == set()
+
+
+def test_a_backup_tells_how_far_it_is(server: Server, tmp_path: Path) -> None:
+    told: list[tuple[str, float]] = []
+
+    back_up(server=server, path=tmp_path / "desk.dump", told=lambda table, share: told.append((table, share)))
+
+    assert any(table.endswith("accounts_credential") for table, _ in told)
+    assert [share for _, share in told] == sorted(share for _, share in told)
+    assert told[-1][1] > 0.9
+
+
 def test_only_its_owner_reads_the_file(server: Server, tmp_path: Path) -> None:
     path = back_up(server=server, path=tmp_path / "desk.dump").path
 

@@ -122,7 +122,7 @@ def test_fail_over_can_only_be_planned(run: Callable[..., str]) -> None:
 
     printed = run("fail_over", "one", "--plan", "--json")
 
-    assert json.loads(printed) == {"instruments": 0, "takers": {}, "unplaced": 0}
+    assert json.loads(printed) == {"instruments": 0, "takers": {}, "unplaced": 0, "preview": True}
     assert BrokerAccount.objects.get(label="one").state == "active"
 
 
@@ -138,10 +138,10 @@ def test_doctor_finds_a_sound_basis(
 def test_doctor_fails_when_something_is_red(run: Callable[..., str], settings: Any) -> None:
     settings.KITE_REST_ROOT = "http://127.0.0.1:1"
 
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(CommandError, match="are red") as left:
         run("doctor")
 
-    assert left.value.code == 1
+    assert left.value.returncode == 1
 
 
 def test_doctor_says_how_to_mend(run: Callable[..., str], settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,6 +165,6 @@ def diagnoses(run: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> di
     """Return the doctor's findings by name."""
     try:
         printed = run("doctor", "--json")
-    except SystemExit:
+    except CommandError:
         printed = capsys.readouterr().out
-    return {row["name"]: row for row in json.loads(printed)}
+    return {row["name"]: row for row in json.loads(printed)["findings"]}

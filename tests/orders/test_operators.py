@@ -117,6 +117,22 @@ def test_the_command_takes_the_books_in(fresh_desk: Desk) -> None:
     wait_for(filled)
 
 
+def test_books_that_are_only_tried_change_no_order(fresh_desk: Desk) -> None:
+    order = fresh_desk.place()
+    fresh_desk.submit(order)
+    order.refresh_from_db()
+    before = order.state
+
+    def seen() -> bool:
+        out = StringIO()
+        call_command("reconcile_orders", "--json", "--dry-run", stdout=out)
+        return bool(json.loads(out.getvalue())["reports"][0]["changed"])
+
+    wait_for(seen)
+    order.refresh_from_db()
+    assert order.state == before
+
+
 def test_the_command_fails_where_a_book_cannot_be_read(desk: Desk) -> None:
     Credential.objects.filter(account=desk.account).update(access_token=None, token_expires_at=None)
 

@@ -1,37 +1,32 @@
 """manage.py accounts: every account, its state and its login."""
 
-import json
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from accounts.management.operating import Answer, OperatorCommand, Trial
 from accounts.models import BrokerAccount
 from accounts.queries import current_credentials, open_halts
 from accounts.serializers import AccountSerializer, AccountStatus
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Reads only."""
 
-    help = "List the broker accounts."
+    help = "List the broker accounts with their state, their halt and how long their login lasts."
+    trial = Trial.NONE
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the output for programs."""
-        parser.add_argument("--json", action="store_true", help="one JSON document an account and line")
-
-    def handle(self, *args: Any, **options: Any) -> None:
+    def answer(self, **options: Any) -> Answer:
         """List."""
         now, halts = timezone.now(), open_halts()
         accounts = BrokerAccount.objects.select_related("group").order_by("label")
         held = current_credentials(accounts=accounts)
         rows = [AccountStatus(account, held.get(account.pk), now, halts) for account in accounts]
-        for row in rows:
-            self.stdout.write(json.dumps(AccountSerializer(row).data) if options["json"] else _line(row))
-        if not options["json"]:
-            live = sum(row.live for row in rows)
-            self.stdout.write(f"{live} of {len(rows)} logged in")
+        live = sum(row.live for row in rows)
+        return Answer(
+            document={"accounts": [AccountSerializer(row).data for row in rows], "live": live},
+            lines=[*map(_line, rows), f"{live} of {len(rows)} logged in"],
+        )
 
 
 def _line(row: AccountStatus) -> str:

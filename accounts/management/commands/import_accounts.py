@@ -1,6 +1,5 @@
 """manage.py import_accounts: bring the accounts of the former platform over from a dump of its table."""
 
-import argparse
 import getpass
 import sys
 from argparse import ArgumentParser
@@ -8,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from accounts import importing
-from accounts.errors import PlatformError
+from accounts.management.operating import Answer, OperatorCommand, Trial
 from accounts.vault import legacy
 
 EXAMPLES = """the dump, one of:
@@ -27,15 +26,12 @@ then:
   shred -u dump.csv old.key"""
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Assembles one call of accounts.importing."""
 
     help = "Bring the accounts of the former platform over: keys and secrets, sealed anew. All rows or none."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Keep the line breaks of the examples."""
-        kwargs |= {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
-        return super().create_parser(prog_name, subcommand, **kwargs)
+    trial = Trial.SAID
+    examples = EXAMPLES
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Name the dump, how its secrets are stored, and what to do."""
@@ -56,21 +52,23 @@ class Command(BaseCommand):
         way.add_argument("--execute", action="store_true", help="bring all accounts over in one transaction")
         way.add_argument("--verify", action="store_true", help="compare the dump with what is stored")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_trial(self, parser: CommandParser) -> None:
+        """Leave --dry-run to the ways above: one of them has to be named."""
+
+    def answer(self, *, verify: bool, execute: bool, **options: Any) -> Answer:
         """Do it."""
-        try:
-            dump = self._dump(options)
-            if options["verify"]:
-                self._refuse([*dump.troubles, *importing.verify(dump=dump)])
-                self.stdout.write(f"{len(dump.accounts)} accounts are stored as the dump has them.")
-                return
-            self._refuse([*dump.troubles, *importing.clashes(dump=dump)])
-            self._say(dump)
-            if options["execute"]:
-                done = importing.execute(dump=dump, actor=f"shell:{getpass.getuser()}", now=timezone.now())
-                self.stdout.write(f"{done['new']} accounts brought over, {done['here already']} were here already.")
-        except PlatformError as error:
-            raise CommandError(str(error)) from error
+        dump = self._dump(options)
+        document: dict[str, Any] = {"accounts": len(dump.accounts), "left_behind": list(dump.left_behind)}
+        if verify:
+            self._refuse([*dump.troubles, *importing.verify(dump=dump)])
+            return Answer(document=document, lines=[f"{len(dump.accounts)} accounts are stored as the dump has them."])
+        self._refuse([*dump.troubles, *importing.clashes(dump=dump)])
+        lines = _lines(dump)
+        if execute:
+            done = importing.execute(dump=dump, actor=f"shell:{getpass.getuser()}", now=timezone.now())
+            document |= {"new": done["new"], "here_already": done["here already"]}
+            lines.append(f"{done['new']} accounts brought over, {done['here already']} were here already.")
+        return Answer(document=document, lines=lines)
 
     def _dump(self, options: dict[str, Any]) -> importing.Dump:
         try:
@@ -87,14 +85,16 @@ class Command(BaseCommand):
         if troubles:
             raise CommandError(f"{len(troubles)} things are wrong; nothing was written")
 
-    def _say(self, dump: importing.Dump) -> None:
-        for account in dump.accounts:
-            uses = "" if account.streams_data else ", orders only"
-            state = "" if account.active else ", cordoned"
-            ends = account.api_key[-4:]
-            self.stdout.write(f"{account.label:<20} {account.broker_user_id:<10} key …{ends}{uses}{state}")
-        if dump.left_behind:
-            self.stdout.write(f"Stays behind: {', '.join(dump.left_behind)}. People log in at the broker's page.")
+
+def _lines(dump: importing.Dump) -> list[str]:
+    lines = []
+    for account in dump.accounts:
+        uses = "" if account.streams_data else ", orders only"
+        state = "" if account.active else ", cordoned"
+        lines.append(f"{account.label:<20} {account.broker_user_id:<10} key …{account.api_key[-4:]}{uses}{state}")
+    if dump.left_behind:
+        lines.append(f"Stays behind: {', '.join(dump.left_behind)}. People log in at the broker's page.")
+    return lines
 
 
 def _key(options: dict[str, Any]) -> str:

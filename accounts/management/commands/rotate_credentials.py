@@ -5,19 +5,22 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts import credentials
-from accounts.errors import PlatformError
+from accounts.management.operating import Answer, OperatorCommand
 from accounts.models import BrokerAccount
 from accounts.queries import current_credential
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """The secret is asked for, or read as one line of standard input; arguments are visible to every process."""
 
-    help = "Rotate the API key and secret of an account."
+    help = "Give an account a new API secret, and with --api-key a new key; its session goes on where the key stays."
+    examples = """examples:
+  manage.py rotate_credentials desk-1 --reason "seen in a screenshot"           asks for the new secret
+  manage.py rotate_credentials desk-1 --api-key KEY --reason new < secret.txt   the secret as one line"""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare what may be seen by other processes."""
@@ -25,24 +28,25 @@ class Command(BaseCommand):
         parser.add_argument("--api-key", help="default: the key stays, only its secret is new")
         parser.add_argument("--reason", required=True, help="kept in the audit trail")
 
-    def handle(self, *args: Any, label: str, api_key: str | None, reason: str, **options: Any) -> None:
+    def answer(self, *, label: str, api_key: str | None, reason: str, **options: Any) -> Answer:
         """Rotate."""
         account = BrokerAccount.objects.filter(label=label).first()
         if account is None:
             raise CommandError(f"no account {label}")
-        try:
-            held = credentials.rotate(
-                account_id=account.pk,
-                api_key=api_key or _present_key(account),
-                api_secret=_ask(f"API secret of {label}: "),
-                actor=f"shell:{getpass.getuser()}",
-                reason=reason,
-                now=timezone.now(),
-            )
-        except PlatformError as error:
-            raise CommandError(str(error)) from error
-        state = "its session goes on" if held.token_expires_at else "log it in now"
-        self.stdout.write(f"{label} has version {held.version} with key …{held.api_key_ends}: {state}.")
+        held = credentials.rotate(
+            account_id=account.pk,
+            api_key=api_key or _present_key(account),
+            api_secret=_ask(f"API secret of {label}: "),
+            actor=f"shell:{getpass.getuser()}",
+            reason=reason,
+            now=timezone.now(),
+        )
+        live = held.token_expires_at is not None
+        state = "its session goes on" if live else "log it in now"
+        return Answer(
+            document={"account": label, "version": held.version, "key_ends": held.api_key_ends, "logged_in": live},
+            lines=[f"{label} has version {held.version} with key …{held.api_key_ends}: {state}."],
+        )
 
 
 def _present_key(account: BrokerAccount) -> str:

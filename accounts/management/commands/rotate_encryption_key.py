@@ -3,22 +3,25 @@
 import getpass
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from accounts import resealing
-from accounts.errors import KeyRingError, SealBroken
+from accounts.management.operating import Answer, OperatorCommand, Trial
+from accounts.management.progress import Bar
 
-BAR = 40
 
-
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Can be killed at any moment: every value opens before and after, and the next run goes on from there."""
 
-    help = "Add a key and seal every stored secret with it."
+    help = "Add a key and seal every stored secret with it, while the platform goes on working."
+    trial = Trial.SAID
+    examples = """examples:
+  manage.py rotate_encryption_key --dry-run       how many values need which key
+  manage.py rotate_encryption_key                 a new key, and everything under it
+  manage.py rotate_encryption_key --drop-unused   afterwards: take the old key out of use"""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the ways to run it."""
@@ -31,49 +34,50 @@ class Command(BaseCommand):
             help="take keys no value needs out of use; backups made before need them",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_trial(self, parser: CommandParser) -> None:
+        """Leave --dry-run to the ways above: one of them at a time."""
+
+    def answer(self, *, verify: bool, preview: bool, drop_unused: bool, **options: Any) -> Answer:
         """Run it."""
-        try:
-            if options["verify"]:
-                self._verify()
-            elif options["preview"]:
-                self._say_keys()
-            elif options["drop_unused"]:
-                self._drop()
-            else:
-                self._rotate()
-        except (KeyRingError, SealBroken) as error:
-            raise CommandError(str(error)) from error
+        if verify:
+            return _verified({})
+        if preview:
+            return Answer(document=_keys(), lines=_say_keys())
+        if drop_unused:
+            dropped = resealing.drop_unused(actor=_actor(), now=timezone.now())
+            return Answer(document={"dropped": dropped}, lines=[f"Dropped: {', '.join(dropped) or 'none'}."])
+        return _rotate()
 
-    def _rotate(self) -> None:
-        key = resealing.begin(actor=_actor(), now=timezone.now())
-        count = resealing.reseal(advance=self._bar(sum(resealing.keys_in_use().values())))
-        self.stdout.write(f"{count} rows moved to key {key}.")
-        self._verify()
 
-    def _verify(self) -> None:
-        self.stdout.write(f"{resealing.open_all()} values open.")
-        self._say_keys()
+def _rotate() -> Answer:
+    key = resealing.begin(actor=_actor(), now=timezone.now())
+    total, done = sum(resealing.keys_in_use().values()), 0
+    bar = Bar(stream=sys.stderr, title="sealing")
 
-    def _drop(self) -> None:
-        dropped = resealing.drop_unused(actor=_actor(), now=timezone.now())
-        self.stdout.write(f"Dropped: {', '.join(dropped) or 'none'}.")
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        bar.show(f"{done} rows", done / max(total, 1))
 
-    def _say_keys(self) -> None:
-        for key, count in sorted(resealing.keys_in_use().items()):
-            self.stdout.write(f"{count} values need key {key}.")
+    count = resealing.reseal(advance=advance)
+    bar.close()
+    return _verified({"rows": count, "key": key}, f"{count} rows moved to key {key}.")
 
-    def _bar(self, total: int) -> Callable[[int], None]:
-        done = 0
 
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            filled = BAR * min(done, total) // max(total, 1)
-            if sys.stderr.isatty():
-                self.stderr.write(f"\r[{'#' * filled}{'.' * (BAR - filled)}] {done}", ending="")
+def _verified(document: dict[str, Any], *lines: str) -> Answer:
+    opened = resealing.open_all()
+    return Answer(
+        document={**document, "opened": opened, **_keys()},
+        lines=[*lines, f"{opened} values open.", *_say_keys()],
+    )
 
-        return advance
+
+def _keys() -> dict[str, Any]:
+    return {"values_by_key": dict(sorted(resealing.keys_in_use().items()))}
+
+
+def _say_keys() -> list[str]:
+    return [f"{count} values need key {key}." for key, count in sorted(resealing.keys_in_use().items())]
 
 
 def _actor() -> str:

@@ -6,10 +6,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.errors import PlatformError
+from accounts.management.operating import Answer, OperatorCommand, Trial
+from accounts.management.progress import Bar
 from accounts.sessions import Sessions
 from greeks import option_store, queries
 from greeks.conventions import IST, Profile
@@ -17,14 +19,17 @@ from greeks.option_candles import Base, CandleReader, days_of, minutes_of
 from kite.errors import KiteError
 from market_data.history import Broker
 from market_data.intervals import MINUTE, Stretch
-from market_data.management.progress import Bar
 from market_data.models import Instrument
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """manage.py backfill_greeks NIFTY 2026-11-26 --from 2026-11-20 --to 2026-11-24."""
 
     help = __doc__
+    trial = Trial.SAID
+    examples = """examples:
+  manage.py backfill_greeks NIFTY 2026-11-26                                        today so far
+  manage.py backfill_greeks NIFTY 2026-11-26 --from 2026-11-20 --to 2026-11-24      five days"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Take the chain, the days and how much of it."""
@@ -38,7 +43,9 @@ class Command(BaseCommand):
             "--profile", choices=profiles, default=Profile.FWD_CAL.value, help="conventions (%(default)s)"
         )
 
-    def handle(self, *, underlying: str, expiry: date, strikes: int, profile: str, **options: Any) -> None:
+    def answer(
+        self, *, underlying: str, expiry: date, strikes: int, profile: str, preview: bool, **options: Any
+    ) -> Answer:
         """Go day by day, option by option."""
         now = timezone.now()
         first: date = options["first"] or now.astimezone(IST).date()
@@ -46,9 +53,12 @@ class Command(BaseCommand):
         listed = queries.options_of(underlying=underlying.upper(), expiry=expiry)
         if not listed:
             raise CommandError(f"no options of {underlying} with expiry {expiry} are known")
+        days = days_of(stretch=stretch)
+        if preview:
+            most = f"{len(days)} days of {len(listed)} options at most asked for and valued"
+            return Answer(document={"days": len(days), "options": len(listed)}, lines=[most])
         broker = Broker(sessions=Sessions(), now=now)
         bar = Bar(stream=sys.stderr, title=f"{underlying} {expiry}")
-        days = days_of(stretch=stretch)
         written, failures = 0, []
         for number, day in enumerate(days):
             reader = CandleReader(broker=broker, interval=MINUTE, stretch=day, now=now)
@@ -60,9 +70,13 @@ class Command(BaseCommand):
                 written += kept
                 failures += [failure] if failure else []
         bar.close()
-        self.stdout.write(f"{written} minutes kept, {len(days)} days, {len(failures)} options could not be read")
         for failure in failures[:10]:
             self.stderr.write(failure)
+        return Answer(
+            document={"minutes": written, "days": len(days), "failures": failures},
+            lines=[f"{written} minutes kept, {len(days)} days, {len(failures)} options could not be read"],
+            error=f"{len(failures)} options could not be read" if failures else "",
+        )
 
 
 def _keep(reader: CandleReader, option: Instrument, base: Base, profile: Profile) -> tuple[int, str]:

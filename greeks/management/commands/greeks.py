@@ -1,12 +1,12 @@
 """Print a live chain as a table."""
 
 from argparse import ArgumentParser
-from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from accounts.management.operating import Answer, OperatorCommand, Trial
 from greeks import store
 from greeks.serializers import chain_document
 from greeks.summary import summarise
@@ -27,10 +27,14 @@ FORMATS = {
 }
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """manage.py greeks UNDERLYING EXPIRY."""
 
     help = "Print a live chain as a table: calls on the left, puts on the right."
+    trial = Trial.NONE
+    examples = """examples:
+  manage.py greeks NIFTY 2026-11-26                  twelve strikes each side of the forward
+  manage.py greeks NIFTY 2026-11-26 --strikes 0      all of them"""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the chain and how much of it to print."""
@@ -38,21 +42,20 @@ class Command(BaseCommand):
         parser.add_argument("expiry", help="2026-11-26")
         parser.add_argument("--strikes", type=int, default=12, help="strikes each side of the forward, 0 for all")
 
-    def handle(self, *args: object, underlying: str, expiry: str, strikes: int, **options: Any) -> None:
+    def answer(self, *, underlying: str, expiry: str, strikes: int, **options: Any) -> Answer:
         """Read the latest blob and print it."""
         key = store.parse_key(f"{underlying}:{expiry}")
         blob = sync_bus().get_blob(key.blob)
         if blob is None:
             raise CommandError(f"{key} was not computed: is it enabled, and do the worker, beat and the feed run?")
-        chain = store.unpack(blob)
-        document = chain_document(chain=chain, summary=summarise(chain=chain), now=timezone.now())
-        self.stdout.write(_heading(document, timezone.now()))
-        self.stdout.write(_titles())
-        for row in _around(document, strikes):
-            self.stdout.write(_line(row))
+        chain, now = store.unpack(blob), timezone.now()
+        document = chain_document(chain=chain, summary=summarise(chain=chain), now=now)
+        rows = _around(document, strikes)
+        lines = [_heading(document), _titles(), *map(_line, rows)]
+        return Answer(document={**document, "strikes": rows}, lines=lines)
 
 
-def _heading(document: dict[str, Any], now: datetime) -> str:
+def _heading(document: dict[str, Any]) -> str:
     forward, numbers = document["forward"], document["analytics"]
     return "\n".join(
         [

@@ -3,22 +3,27 @@
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from greeks.option_store import KEPT_DAYS, maintain
+from accounts.management.operating import Answer, OperatorCommand, Trial
+from greeks.option_store import KEPT_DAYS, maintain, plan
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Assembles one call of greeks.option_store.maintain."""
 
     help = __doc__
+    trial = Trial.SAID
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Choose how long option minutes are kept."""
         parser.add_argument("--keep-days", type=int, default=KEPT_DAYS, help="days of minutes to keep (%(default)s)")
 
-    def handle(self, *, keep_days: int, **options: Any) -> None:
+    def answer(self, *, keep_days: int, preview: bool, **options: Any) -> Answer:
         """Make, drop and say so."""
-        made, dropped = maintain(now=timezone.now(), keep_days=keep_days)
-        self.stdout.write(f"made {', '.join(made) or 'none'}; dropped {', '.join(dropped) or 'none'}")
+        act = plan if preview else maintain
+        made, dropped = act(now=timezone.now(), keep_days=keep_days)
+        return Answer(
+            document={"made": made, "dropped": dropped},
+            lines=[f"made {', '.join(made) or 'none'}; dropped {', '.join(dropped) or 'none'}"],
+        )

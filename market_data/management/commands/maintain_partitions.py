@@ -4,17 +4,18 @@ import argparse
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from accounts.management.operating import Answer, OperatorCommand, Trial
 from market_data import minutes
-from market_data.partitions import KEPT_DAYS, maintain
+from market_data.partitions import KEPT_DAYS, maintain, plan
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Assembles one call of market_data.partitions.maintain."""
 
     help = __doc__
+    trial = Trial.SAID
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Choose how long ticks are kept."""
@@ -23,11 +24,13 @@ class Command(BaseCommand):
             "--keep-candle-days", type=int, default=minutes.KEPT.days, help="days of minutes to keep (%(default)s)"
         )
 
-    def handle(self, *, keep_days: int, keep_candle_days: int, **options: Any) -> None:
+    def answer(self, *, keep_days: int, keep_candle_days: int, preview: bool, **options: Any) -> Answer:
         """Make, drop and say so."""
         now = timezone.now()
-        made, dropped = maintain(now=now, keep_days=keep_days)
-        forgotten = minutes.forget(before=now - timedelta(days=keep_candle_days))
-        self.stdout.write(
+        oldest = now - timedelta(days=keep_candle_days)
+        made, dropped = (plan if preview else maintain)(now=now, keep_days=keep_days)
+        forgotten = minutes.count(before=oldest) if preview else minutes.forget(before=oldest)
+        line = (
             f"made {', '.join(made) or 'none'}; dropped {', '.join(dropped) or 'none'}; {forgotten} minutes forgotten"
         )
+        return Answer(document={"made": made, "dropped": dropped, "minutes": forgotten}, lines=[line])

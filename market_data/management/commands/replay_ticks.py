@@ -3,23 +3,26 @@
 import argparse
 import sys
 import time
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-
-from accounts.errors import PlatformError
+from accounts.management.operating import Answer, OperatorCommand, Trial
+from accounts.management.progress import Bar
 from market_data.asking import Asked, resolve_all
 from market_data.bus import sync_bus
 from market_data.calendar import IST
-from market_data.management.progress import Bar
-from market_data.replay import play, recorded
+from market_data.replay import count, play, recorded
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Assembles one call of market_data.replay.play."""
 
     help = __doc__
+    trial = Trial.SAID
+    examples = """examples:
+  manage.py replay_ticks --from 2026-11-24T09:15 --to 2026-11-24T09:30 --instrument NSE:INFY
+  manage.py replay_ticks --from 2026-11-24T09:15 --to 2026-11-24T15:30 --speed 60"""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Choose what, and how fast."""
@@ -28,12 +31,18 @@ class Command(BaseCommand):
         parser.add_argument("--speed", type=_speed, default=1.0, help="times the pace it was recorded at (%(default)s)")
         parser.add_argument("--instrument", action="append", default=[], dest="keys", help="NSE:INFY; default: all")
 
-    def handle(self, *, start: datetime, end: datetime, speed: float, keys: list[str], **options: Any) -> None:
+    def answer(
+        self, *, start: datetime, end: datetime, speed: float, keys: list[str], preview: bool, **options: Any
+    ) -> Answer:
         """Replay and say how much."""
-        bar = Bar(stream=sys.stderr, title="replay")
+        tokens = [row.instrument_token for row in resolve_all(Asked(keys=keys))]
         span = (end - start).total_seconds()
+        if preview:
+            ticks = count(start=start, end=end, tokens=tokens)
+            line = f"{ticks} ticks of {span / speed:.0f} s published"
+            return Answer(document={"ticks": ticks, "seconds": span / speed}, lines=[line])
+        bar = Bar(stream=sys.stderr, title="replay")
         try:
-            tokens = [row.instrument_token for row in resolve_all(Asked(keys=keys))]
             done = play(
                 ticks=recorded(start=start, end=end, tokens=tokens),
                 speed=speed,
@@ -43,11 +52,9 @@ class Command(BaseCommand):
                     f"{datetime.fromtimestamp(moment, IST):%H:%M:%S}", (moment - start.timestamp()) / span
                 ),
             )
-        except PlatformError as error:
-            raise CommandError(str(error)) from error
         finally:
             bar.close()
-        self.stdout.write(f"run {done.run}: {done.ticks} ticks in {done.batches} messages")
+        return Answer(document=asdict(done), lines=[f"run {done.run}: {done.ticks} ticks in {done.batches} messages"])
 
 
 def _moment(text: str) -> datetime:

@@ -1,18 +1,18 @@
 """manage.py backup FILE: write the database into a file, and with --drill restore it and compare."""
 
-import json
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
 
+from accounts.management.operating import Answer, OperatorCommand, Trial
+from accounts.management.progress import Bar
 from ops import backup
-from ops.errors import BackupFailed
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Reads one snapshot; the platform goes on working meanwhile."""
 
     help = (
@@ -21,37 +21,44 @@ class Command(BaseCommand):
         "database of its own, counts every table against the snapshot and drops it again."
     )
 
+    trial = Trial.SAID
+    examples = """examples:
+  manage.py backup /backups/today.dump --drill            and prove that it restores
+  manage.py backup /backups/small.dump --without-ticks"""
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the file and what is to be done with it."""
         parser.add_argument("file", type=Path, help="where the backup is written")
         parser.add_argument("--without-ticks", action="store_true", help="leave recorded ticks out")
         parser.add_argument("--drill", action="store_true", help="restore the file and compare, then drop the copy")
-        parser.add_argument("--json", action="store_true", help="print one JSON document")
 
-    def handle(self, *args: Any, file: Path, without_ticks: bool, drill: bool, **options: Any) -> None:
+    def answer(self, *, file: Path, without_ticks: bool, drill: bool, preview: bool, **options: Any) -> Answer:
         """Back up, and drill where asked."""
         server = backup.server_of(settings.DATABASES["default"])
-        try:
-            done = backup.back_up(server=server, path=file, ticks=not without_ticks)
-            document = {
-                "file": str(done.path),
-                "bytes": done.path.stat().st_size,
-                "tables": len(done.rows),
-                "rows": sum(done.rows.values()),
-                "seconds": round(done.seconds, 2),
-            }
-            if drill:
-                document["drill_seconds"] = self._drill(done.path, done.rows)
-        except BackupFailed as error:
-            raise CommandError(str(error)) from error
-        self.stdout.write(json.dumps(document) if options["json"] else _sentence(document))
-
-    def _drill(self, path: Path, rows: Any) -> float:
-        found, seconds = backup.drill(server=backup.server_of(settings.DATABASES["default"]), path=path)
-        missing = backup.differences(wanted=rows, found=found)
-        if missing:
-            raise CommandError("the restored copy differs:\n" + "\n".join(missing))
-        return round(seconds, 2)
+        if preview:
+            size = backup.size_of(server=server, path=file)
+            line = f"{size / 2**20:.0f} MiB of {server.name} packed into {file}"
+            return Answer(document={"file": str(file), "database_bytes": size}, lines=[line])
+        bar = Bar(stream=sys.stderr, title="backup")
+        done = backup.back_up(server=server, path=file, ticks=not without_ticks, told=bar.show)
+        document: dict[str, Any] = {
+            "file": str(done.path),
+            "bytes": done.path.stat().st_size,
+            "tables": len(done.rows),
+            "rows": sum(done.rows.values()),
+            "seconds": round(done.seconds, 2),
+        }
+        missing: list[str] = []
+        if drill:
+            found, seconds = backup.drill(server=server, path=done.path, told=bar.show)
+            document["drill_seconds"] = round(seconds, 2)
+            missing = backup.differences(wanted=done.rows, found=found)
+        bar.close()
+        return Answer(
+            document=document,
+            lines=[] if missing else [_sentence(document)],
+            error="the restored copy differs:\n" + "\n".join(missing) if missing else "",
+        )
 
 
 def _sentence(document: dict[str, Any]) -> str:

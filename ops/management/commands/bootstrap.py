@@ -3,23 +3,23 @@
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
-from accounts.errors import PlatformError
+from accounts.management.operating import Answer, OperatorCommand, Trial
 from accounts.models import BrokerAccount, User
 from accounts.sessions import Sessions
-from kite.errors import KiteError
 from market_data import trading_days
 from ops import bootstrap
 
 FIRST_NAME = "admin"
+KEY_FILE = "bootstrap.json"
 NEXT = """Next:
   1. Sign in at {url}/admin/ and add a broker account.
   2. In the broker's developer console, register {url}/accounts/kite/callback as the redirect URL.
@@ -27,7 +27,7 @@ NEXT = """Next:
   4. manage.py sync_instruments, then manage.py subscribe NIFTY NSE:INFY."""
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Assembles the steps of ops.bootstrap; each may run again."""
 
     help = (
@@ -35,28 +35,36 @@ class Command(BaseCommand):
         "their logins, the instruments, default subscriptions and live option chains."
     )
 
+    trial = Trial.SAID
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._done: dict[str, str] = {}
+
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Say where the exchange's users and our secrets are."""
         parser.add_argument("--credentials", type=Path, help="users of the sandbox exchange; absent for a real broker")
         parser.add_argument("--secrets-dir", type=Path, required=True, help="folder that gets bootstrap.json")
 
-    def handle(self, *, credentials: Path | None, secrets_dir: Path, **options: Any) -> None:
+    def answer(self, *, credentials: Path | None, secrets_dir: Path, preview: bool, **options: Any) -> Answer:
         """Run the steps in order and say how long each took."""
-        try:
-            admin = self._admin()
-            with self._step("trading days") as note:
-                done = trading_days.sync(now=timezone.now())
-                note.append(f"{done.added} added, {done.removed} removed, {done.kept} kept")
-            account = self._exchange(credentials, admin) if credentials is not None else self._real_broker()
-            with self._step("API key") as note:
-                path = secrets_dir / "bootstrap.json"
-                fresh = bootstrap.ensure_key(path=path, admin=admin, account=account, now=timezone.now())
-                note.append(f"{'issued' if fresh else 'kept'} in {path}")
-        except (PlatformError, KiteError, OSError) as error:
-            raise CommandError(str(error)) from error
+        customers = bootstrap.customers_of(credentials) if credentials is not None else []
+        key_file, now = secrets_dir / KEY_FILE, timezone.now()
+        if preview:
+            steps = bootstrap.outlook(admin=_admin_name(), customers=customers, key_file=key_file, now=now)
+            return Answer(document={"steps": steps}, lines=[f"{name:<16} {what}" for name, what in steps.items()])
+        admin = self._admin()
+        with self._step("trading days") as note:
+            done = trading_days.sync(now=timezone.now())
+            note.append(f"{done.added} added, {done.removed} removed, {done.kept} kept")
+        account = self._exchange(customers, admin) if credentials is not None else self._real_broker()
+        with self._step("API key") as note:
+            fresh = bootstrap.ensure_key(path=key_file, admin=admin, account=account, now=timezone.now())
+            note.append(f"{'issued' if fresh else 'kept'} in {key_file}")
+        return Answer(document={"steps": self._done})
 
     def _admin(self) -> User:
-        name, password = os.environ.get("ADMIN_USER", FIRST_NAME), os.environ.get("ADMIN_PASSWORD", "")
+        name, password = _admin_name(), os.environ.get("ADMIN_PASSWORD", "")
         if not password and not User.objects.filter(username=name).exists():
             raise CommandError("set ADMIN_PASSWORD for the first administrator")
         with self._step("administrator") as note:
@@ -64,9 +72,8 @@ class Command(BaseCommand):
             note.append(f"{admin.get_username()} {'made' if made else 'was there'}")
         return admin
 
-    def _exchange(self, path: Path, admin: User) -> str:
+    def _exchange(self, customers: Sequence[bootstrap.Customer], admin: User) -> str:
         sessions = Sessions()
-        customers = bootstrap.customers_of(path)
         for customer in customers:
             with self._step(customer.label) as note:
                 account, written = bootstrap.ensure_account(customer=customer, now=timezone.now())
@@ -88,7 +95,7 @@ class Command(BaseCommand):
 
     def _real_broker(self) -> str:
         if not BrokerAccount.objects.exists():
-            self.stdout.write(NEXT.format(url=settings.PUBLIC_URL))
+            self.remark(NEXT.format(url=settings.PUBLIC_URL))
         return BrokerAccount.objects.order_by("label").values_list("label", flat=True).first() or ""
 
     @contextmanager
@@ -96,4 +103,9 @@ class Command(BaseCommand):
         began = time.monotonic()
         note: list[str] = []
         yield note
-        self.stdout.write(f"{name:<16} {', '.join(note):<48} {time.monotonic() - began:5.2f} s")
+        self._done[name] = ", ".join(note)
+        self.remark(f"{name:<16} {self._done[name]:<48} {time.monotonic() - began:5.2f} s")
+
+
+def _admin_name() -> str:
+    return os.environ.get("ADMIN_USER", FIRST_NAME)

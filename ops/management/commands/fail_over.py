@@ -1,19 +1,19 @@
 """Moves an account's data to the others, or back."""
 
-import argparse
-import json
+from argparse import ArgumentParser
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from accounts.errors import PlatformError
+from accounts.management.operating import Answer, OperatorCommand, Trial, taken_back
 from ops import failover
 from ops.management.whoami import operator_name
 
 EXAMPLES = """examples:
-  manage.py fail_over desk-1 --plan                                  what would move, and to whom
+  manage.py fail_over desk-1 --dry-run                               what would move, and to whom
   manage.py fail_over desk-1 --reason "lag above a second"           move its data for an hour
   manage.py fail_over desk-1 --minutes 0 --reason "key is leaking"   until restored; takes no new orders either
   manage.py fail_over desk-1 --back --reason "broker fixed it"       bring it back
@@ -21,47 +21,41 @@ EXAMPLES = """examples:
 Orders never move: they stay with their account."""
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Assembles one call of ops.failover."""
 
     help = "Move an account's instruments to the other accounts, or back."
+    trial = Trial.SAID
+    examples = EXAMPLES
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Keep the line breaks of the examples."""
-        kwargs |= {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         """Name the account and the direction."""
         parser.add_argument("label", help="the account's label")
-        how = parser.add_mutually_exclusive_group()
-        how.add_argument("--plan", action="store_true", help="say what would move and change nothing")
-        how.add_argument("--back", action="store_true", help="restore the account")
+        parser.add_argument("--back", action="store_true", help="restore the account")
         parser.add_argument("--minutes", type=int, default=60, help="comes back by itself; 0 is until restored")
         parser.add_argument("--reason", default="", help="goes into the audit trail")
-        parser.add_argument("--json", action="store_true", help="answer in JSON")
 
-    def handle(self, **options: Any) -> None:
+    def add_trial(self, parser: CommandParser) -> None:
+        """Know --dry-run by its older name too."""
+        says = "say what would move, to whom, and change nothing"
+        parser.add_argument("--dry-run", "--plan", dest="preview", action="store_true", help=says)
+
+    def answer(self, *, label: str, back: bool, preview: bool, **options: Any) -> Answer:
         """Do it and say what moved."""
-        try:
-            move = self._move(options)
-        except PlatformError as error:
-            raise CommandError(str(error)) from error
-        if options["json"]:
-            answer = move and {"instruments": move.instruments, "takers": dict(move.takers), "unplaced": move.unplaced}
-            self.stdout.write(json.dumps(answer))
-        elif move is None:
-            self.stdout.write(f"{options['label']} is active again")
-        else:
-            takers = ", ".join(f"{label} takes {count}" for label, count in sorted(move.takers.items()))
-            self.stdout.write(f"{move.instruments} instruments of {move.label}: {takers or 'nobody can take them'}")
-
-    def _move(self, options: dict[str, Any]) -> failover.Move | None:
-        label, now = options["label"], timezone.now()
-        if options["plan"]:
-            return failover.plan(label=label, now=now)
-        if options["back"]:
-            failover.restore(label=label, reason=options["reason"], actor=operator_name(), now=now)
-            return None
+        now, reason = timezone.now(), options["reason"]
+        if back:
+            with taken_back() if preview else nullcontext():
+                failover.restore(label=label, reason=reason, actor=operator_name(), now=now)
+            return Answer(document={"account": label, "state": "active"}, lines=[f"{label} is active again"])
+        if preview:
+            return _told(failover.plan(label=label, now=now))
         until = now + timedelta(minutes=options["minutes"]) if options["minutes"] else None
-        return failover.fail_over(label=label, reason=options["reason"], actor=operator_name(), now=now, until=until)
+        return _told(failover.fail_over(label=label, reason=reason, actor=operator_name(), now=now, until=until))
+
+
+def _told(move: failover.Move) -> Answer:
+    takers = ", ".join(f"{label} takes {count}" for label, count in sorted(move.takers.items()))
+    return Answer(
+        document={"instruments": move.instruments, "takers": dict(move.takers), "unplaced": move.unplaced},
+        lines=[f"{move.instruments} instruments of {move.label}: {takers or 'nobody can take them'}"],
+    )

@@ -3,10 +3,9 @@
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from accounts.errors import PlatformError
+from accounts.management.operating import Answer, OperatorCommand
 from accounts.models import TradingHalt
 from ops import clearing, halt
 from ops.management.whoami import operator_name
@@ -20,15 +19,11 @@ EXAMPLES = """examples:
 What is already on the wire cannot be called back; cancels always leave. Let go again with manage.py resume."""
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Assembles one call of ops.halt.engage."""
 
     help = "Stop trading: nothing new leaves from the moment the command has ended."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Keep the line breaks of the examples."""
-        kwargs |= {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
-        return super().create_parser(prog_name, subcommand, **kwargs)
+    examples = EXAMPLES
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Name the scope, at most one; none is the platform."""
@@ -40,26 +35,21 @@ class Command(BaseCommand):
         parser.add_argument("--cancel-orders", action="store_true", help="take back what is open, too")
         parser.add_argument("--reason", required=True, help="goes into the audit trail")
 
-    def handle(self, **options: Any) -> None:
+    def answer(self, *, cancel_orders: bool, preview: bool, **options: Any) -> Answer:
         """Engage and say so."""
         scope, target = _scope(options)
         level = TradingHalt.Level.REDUCING if options["reducing"] else TradingHalt.Level.HALTED
-        try:
-            engaged = halt.engage(
-                scope=scope,
-                target=target,
-                level=level,
-                reason=options["reason"],
-                actor=operator_name(),
-                now=timezone.now(),
-            )
-        except PlatformError as error:
-            raise CommandError(str(error)) from error
-        self.stdout.write(f"halt {engaged.pk}: {engaged}")
-        if options["cancel_orders"]:
-            clearing.begin(halt_id=engaged.pk, flatten=False, actor=operator_name(), now=timezone.now())
+        reason, actor, now = options["reason"], operator_name(), timezone.now()
+        engaged = halt.engage(scope=scope, target=target, level=level, reason=reason, actor=actor, now=now)
+        document = {"scope": scope, "target": target, "level": level, "cancels_orders": cancel_orders}
+        if preview:
+            return Answer(document=document, lines=[str(engaged)])
+        lines = [f"halt {engaged.pk}: {engaged}"]
+        if cancel_orders:
+            clearing.begin(halt_id=engaged.pk, flatten=False, actor=actor, now=now)
             follow = f"manage.py flatten {engaged.pk} --orders-only"
-            self.stdout.write(f"open orders are taken back; {follow} shows how far that is")
+            lines.append(f"open orders are taken back; {follow} shows how far that is")
+        return Answer(document={"halt": engaged.pk, **document}, lines=lines)
 
 
 def _scope(options: dict[str, Any]) -> tuple[TradingHalt.Scope, str]:

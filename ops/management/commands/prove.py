@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from accounts.management.operating import Answer, OperatorCommand, Trial
+from accounts.management.progress import Bar
 from ops.stack.proofs import Proof
 from ops.stack.proving import Progress, prove
 from ops.stack.requirements import PROOFS
@@ -23,20 +25,16 @@ EXAMPLES = """examples:
   manage.py prove --all --json      everything, the records as JSON on standard output
 
 A proof starts its own PostgreSQL, Valkey and exchange and never touches those of this installation.
-Its record goes into the folder proofs/ of the data folder. The exit code is 0 only where every verdict is "holds"."""
-WIDTH = 24
+Its record goes into the folder proofs/ of the data folder. It ends with 0 only where every verdict is "holds"."""
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Assembles one run of each wanted proof."""
 
     help = __doc__
-    requires_system_checks = ()
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Keep the line breaks of the examples."""
-        kwargs |= {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
-        return super().create_parser(prog_name, subcommand, **kwargs)
+    requires_system_checks: list[str] = []
+    trial = Trial.SAID
+    examples = EXAMPLES
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Name requirements, or all of them."""
@@ -47,75 +45,67 @@ class Command(BaseCommand):
         size.add_argument("--short", action="store_true", help="what ./test runs too (default)")
         size.add_argument("--long", action="store_true", help="the whole campaign")
         parser.add_argument("--seeds", type=int, metavar="N", help="days to live through in the simulation (R02)")
-        parser.add_argument("--json", action="store_true", help="print the records as JSON")
 
-    def handle(self, **options: Any) -> None:
+    def answer(self, *, ids: Sequence[str], preview: bool, **options: Any) -> Answer:
         """List or prove."""
         folder = settings.DATA_DIR / "proofs"
         if options["list"]:
-            self._list(folder)
-            return
-        chosen = _chosen(options["ids"], everything=options["all"])
+            return _listed(folder)
+        chosen = _chosen(ids, everything=options["all"])
+        if preview:
+            return Answer(
+                document={"proofs": [proof.id for proof in chosen]},
+                lines=[f"{proof.id} proved: {proof.sentence}" for proof in chosen],
+            )
         records = [self._prove(proof, folder=folder, options=options) for proof in chosen]
-        if options["json"]:
-            self.stdout.write(json.dumps(records, indent=2))
-        kept = sum(record["verdict"] == "holds" for record in records)
-        if kept < len(records):
-            raise CommandError(f"{len(records) - kept} of {len(records)} requirements are not proved")
-
-    def _list(self, folder: Path) -> None:
-        for proof in PROOFS:
-            last = folder / f"{proof.id}.json"
-            told = json.loads(last.read_text()) if last.is_file() else {}
-            when = f"{told['verdict']} ({told['mode']}, {told['ended_at'][:16]})" if told else "never run here"
-            self.stdout.write(f"{proof.id}  {when:<36}  {proof.sentence}")
+        missing = sum(record["verdict"] != "holds" for record in records)
+        return Answer(
+            document={"proofs": records},
+            error=f"{missing} of {len(records)} requirements are not proved" if missing else "",
+        )
 
     def _prove(self, proof: Proof, *, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
-        bar = Bar(proof.id, shown=not options["json"] and sys.stderr.isatty())
-        record = prove(proof=proof, long=options["long"], seeds=options["seeds"], told=bar.show)
-        bar.clear()
+        bar, began = Bar(stream=sys.stderr, title=proof.id), time.monotonic()
+
+        def told(progress: Progress) -> None:
+            tests = f"{progress.done}/{progress.collected} tests"
+            bar.show(f"{tests} {time.monotonic() - began:.0f} s", progress.share)
+
+        record = prove(proof=proof, long=options["long"], seeds=options["seeds"], told=told)
+        bar.close()
         folder.mkdir(parents=True, exist_ok=True)
         stamp = record["started_at"].replace(":", "").replace("+0000", "Z")
         for name in (f"{proof.id}.json", f"{proof.id}-{stamp}.json"):
             (folder / name).write_text(json.dumps(record, indent=2) + "\n")
-        if not options["json"]:
-            self._tell(record)
+        self._tell(record)
         return record
 
     def _tell(self, record: dict[str, Any]) -> None:
         style = self.style.SUCCESS if record["verdict"] == "holds" else self.style.ERROR
-        self.stdout.write(style(f"{record['id']} {record['verdict']}: {record['sentence']}"))
+        self.remark(style(f"{record['id']} {record['verdict']}: {record['sentence']}"))
         for name, value in record["numbers"].items():
-            self.stdout.write(f"     {name}: {value:g}")
+            self.remark(f"     {name}: {value:g}")
         for line in [*record["reasons"], *(f"not covered: {text}" for text in record["not_covered"])]:
-            self.stdout.write(f"     {line}")
+            self.remark(f"     {line}")
         if record["output"]:
-            self.stdout.write(record["output"])
+            self.remark(record["output"])
 
 
-class Bar:
-    """A line on a terminal that says how far a proof is."""
+def _listed(folder: Path) -> Answer:
+    rows = [{"id": proof.id, "sentence": proof.sentence, "last": _last(folder, proof)} for proof in PROOFS]
+    return Answer(document={"proofs": rows}, lines=list(map(_line, rows)))
 
-    def __init__(self, name: str, *, shown: bool) -> None:
-        self._name = name
-        self._shown = shown
-        self._began = time.monotonic()
 
-    def show(self, progress: Progress) -> None:
-        """Draw the line anew."""
-        if not self._shown:
-            return
-        filled = round(progress.share * WIDTH)
-        tests = f"{progress.done}/{progress.collected} tests"
-        seconds = f"{time.monotonic() - self._began:.0f} s"
-        line = f"\r{self._name} [{'#' * filled}{'.' * (WIDTH - filled)}] {progress.share:4.0%} {tests} {seconds} "
-        sys.stderr.write(line)
-        sys.stderr.flush()
+def _last(folder: Path, proof: Proof) -> dict[str, Any] | None:
+    kept = folder / f"{proof.id}.json"
+    told = json.loads(kept.read_text()) if kept.is_file() else None
+    return told and {name: told[name] for name in ("verdict", "mode", "ended_at")}
 
-    def clear(self) -> None:
-        """Take the line away."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
+
+def _line(row: dict[str, Any]) -> str:
+    last = row["last"]
+    when = f"{last['verdict']} ({last['mode']}, {last['ended_at'][:16]})" if last else "never run here"
+    return f"{row['id']}  {when:<36}  {row['sentence']}"
 
 
 def _chosen(ids: Sequence[str], *, everything: bool) -> list[Proof]:

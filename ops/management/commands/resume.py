@@ -3,11 +3,11 @@
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts.audit import required
-from accounts.errors import PlatformError
+from accounts.management.operating import Answer, OperatorCommand
+from accounts.models import TradingHalt
 from accounts.queries import open_halts
 from ops import halt
 from ops.management.whoami import operator_name
@@ -21,15 +21,11 @@ A second person has to have approved it: ask on the Desk, and let another person
 Orders that were denied meanwhile stay denied and must be sent anew."""
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Assembles calls of ops.halt.release."""
 
     help = "List the halts in force, or release them."
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Keep the line breaks of the examples."""
-        kwargs |= {"epilog": EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
-        return super().create_parser(prog_name, subcommand, **kwargs)
+    examples = EXAMPLES
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Name halts by number, or all of them."""
@@ -37,24 +33,26 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="release every halt")
         parser.add_argument("--reason", default="", help="goes into the audit trail")
 
-    def handle(self, **options: Any) -> None:
+    def answer(self, *, halts: list[int], reason: str, **options: Any) -> Answer:
         """Release what was named; without a name, list."""
-        wanted: list[int] = [row.pk for row in open_halts()] if options["all"] else options["halts"]
+        wanted = [row.pk for row in open_halts()] if options["all"] else halts
         if not wanted:
-            self._list()
-            return
-        try:
-            reason = required(options["reason"])
-            for number in wanted:
-                released = halt.release(halt_id=number, actor=operator_name(), now=timezone.now(), reason=reason)
-                self.stdout.write(f"released {number}: {released}")
-        except PlatformError as error:
-            raise CommandError(str(error)) from error
+            return _listed(open_halts())
+        why, actor, now = required(reason), operator_name(), timezone.now()
+        released = [halt.release(halt_id=number, actor=actor, now=now, reason=why) for number in wanted]
+        return Answer(
+            document={"released": [row.pk for row in released]},
+            lines=[f"released {row.pk}: {row}" for row in released],
+        )
 
-    def _list(self) -> None:
-        standing = open_halts()
-        if not standing:
-            self.stdout.write("nothing is halted")
-        for row in standing:
-            since = f"since {row.engaged_at:%Y-%m-%d %H:%M} UTC by {row.engaged_by}"
-            self.stdout.write(f"{row.pk:>6}  {row}  {since}: {row.reason}")
+
+def _listed(standing: list[TradingHalt]) -> Answer:
+    names = ("pk", "scope", "target", "level", "reason", "engaged_by", "engaged_at")
+    return Answer(
+        document={"halts": [{name: getattr(row, name) for name in names} for row in standing]},
+        lines=[_line(row) for row in standing] or ["nothing is halted"],
+    )
+
+
+def _line(row: TradingHalt) -> str:
+    return f"{row.pk:>6}  {row}  since {row.engaged_at:%Y-%m-%d %H:%M} UTC by {row.engaged_by}: {row.reason}"

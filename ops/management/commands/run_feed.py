@@ -13,11 +13,12 @@ from uuid import UUID
 import structlog
 import uvloop
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connection
 from django.utils import timezone
 
 from accounts.errors import PlatformError
+from accounts.management.operating import SERVER_CODES, Layout
 from accounts.sessions import Sessions
 from kite.rows import BrokenRow, order_update
 from market_data.bus import AsyncBus
@@ -59,6 +60,10 @@ class Command(BaseCommand):
     """Assembles one feed process."""
 
     help = __doc__
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Say what its end means."""
+        return super().create_parser(prog_name, subcommand, epilog=SERVER_CODES, formatter_class=Layout, **kwargs)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Choose the shard."""

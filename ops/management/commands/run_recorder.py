@@ -6,8 +6,9 @@ from typing import Any
 
 import uvloop
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
+from accounts.management.operating import SERVER_CODES, Layout
 from market_data.bus import AsyncBus
 from market_data.recorder import Recorder
 
@@ -18,6 +19,10 @@ class Command(BaseCommand):
     """Assembles the recorder process."""
 
     help = __doc__
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Say what its end means."""
+        return super().create_parser(prog_name, subcommand, epilog=SERVER_CODES, formatter_class=Layout, **kwargs)
 
     def handle(self, **options: Any) -> None:
         """Store until told to stop."""
