@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -19,6 +20,10 @@ log = structlog.get_logger(__name__)
 # The recorder stores 40,000 rows a second and more: at 20 flushes a second a replay does not outrun it.
 REPLAY_BYTES: Final = 512 * 1024
 RETRY_SECONDS: Final = 0.5
+# Redis answers before it writes while the disk is slow, by two seconds at most, and syncs once a second: a killed one
+# forgets what it took since.
+FORGETS_SECONDS: Final = 4.0
+FORGETS_BYTES: Final = 64 << 20
 T = TypeVar("T")
 
 
@@ -30,6 +35,8 @@ class Outbox:
         self._spool = spool
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._failure: BaseException | None = None
+        self._recent: deque[tuple[float, Batch | bytes]] = deque()
+        self._recent_bytes = 0
         self._down_until = 0.0
         self._unwritten = 0
 
@@ -85,8 +92,10 @@ class Outbox:
         try:
             await self._bus.publish_batch(batch=batch, raw=raw)
         except FeedDown as error:
-            self._note_down(error)
+            await self._note_down(error)
             return False
+        if raw is not None:
+            self._remember(raw)
         return True
 
     async def _catch_up(self, owner: Batch) -> None:
@@ -97,8 +106,9 @@ class Outbox:
             try:
                 await self._bus.append_raw(shard=owner.shard, epoch=owner.epoch, blob=blob)
             except FeedDown as error:
-                self._note_down(error)
+                await self._note_down(error)
                 return
+            self._remember(blob)
             await self._in_thread(lambda blob=blob: self._spool.take(blob))  # type: ignore[misc]
         if not self.backlog:
             log.info("market_data.feed.spool_replayed")
@@ -110,10 +120,30 @@ class Outbox:
             self._unwritten += 1
             log.exception("market_data.feed.spool_failed", reason=str(error))
 
-    def _note_down(self, error: FeedDown) -> None:
+    async def _note_down(self, error: FeedDown) -> None:
         if not self.backlog:
             log.warning("market_data.feed.bus_lost", reason=str(error))
         self._down_until = time.monotonic() + RETRY_SECONDS
+        await self._take_back()
+
+    def _remember(self, sent: Batch | bytes) -> None:
+        now = time.monotonic()
+        self._recent.append((now, sent))
+        self._recent_bytes += _size(sent)
+        while self._recent_bytes > FORGETS_BYTES or (self._recent and now - self._recent[0][0] > FORGETS_SECONDS):
+            self._recent_bytes -= _size(self._recent.popleft()[1])
+
+    async def _take_back(self) -> None:
+        """Let what was sent last go first again: the recorder knows doubles, a killed Redis may not have them."""
+        if not self._recent:
+            return
+        blobs = [sent if isinstance(sent, bytes) else sent.pack() for _, sent in self._recent]
+        self._recent.clear()
+        self._recent_bytes = 0
+        try:
+            await self._in_thread(lambda: self._spool.prepend(blobs))
+        except OSError as error:
+            log.exception("market_data.feed.spool_failed", reason=str(error))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
@@ -121,3 +151,7 @@ class Outbox:
     def _raise(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _size(sent: Batch | bytes) -> int:
+    return len(sent) if isinstance(sent, bytes) else sent.rows.nbytes

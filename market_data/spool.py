@@ -9,7 +9,7 @@ import struct
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -19,6 +19,8 @@ MOST_BYTES: Final = 2 << 30
 SEGMENT_BYTES: Final = 32 << 20
 RECORD: Final = struct.Struct("<II")
 SUFFIX: Final = ".spool"
+# Far from 0: what goes before the oldest gets a lower number.
+FIRST_NUMBER: Final = 1_000_000
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class Spool:
         self.lost = 0
         folder.mkdir(parents=True, exist_ok=True)
         self._segments = deque(_scanned(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
-        self._number = int(self._segments[-1].path.stem) + 1 if self._segments else 1
+        self._number = int(self._segments[-1].path.stem) + 1 if self._segments else FIRST_NUMBER
         self._waiting = sum(segment.left for segment in self._segments)
         self.used_bytes = sum(segment.size for segment in self._segments)
 
@@ -67,6 +69,19 @@ class Spool:
         self._sync()
         while self.used_bytes > self._most_bytes and len(self._segments) > 1:
             self.lost += self._drop_oldest()
+
+    def prepend(self, blobs: Sequence[bytes]) -> None:
+        """Keep blobs before the oldest, whatever the bound. Raises OSError."""
+        number = int(self._segments[0].path.stem) if self._segments else self._number
+        segment = Segment(self._folder / f"{number - 1:012d}{SUFFIX}", records=len(blobs))
+        with segment.path.open("wb") as file:
+            for blob in blobs:
+                segment.size += file.write(RECORD.pack(len(blob), zlib.crc32(blob)) + blob)
+            file.flush()
+            os.fsync(file.fileno())
+        self._segments.appendleft(segment)
+        self.used_bytes += segment.size
+        self._waiting += len(blobs)
 
     def oldest(self, *, most_bytes: int) -> list[bytes]:
         """Return the next blobs, at least one if any waits, without taking them."""
