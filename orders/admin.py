@@ -22,7 +22,7 @@ from accounts.queries import Principal, principal_of
 from orders import by_hand, tasks
 from orders.limit_admin import RiskLimitAdmin
 from orders.models import Order, OrderBudget, OrderCommand, OrderEvent, RiskLimit, Trade
-from orders.readings import BookReading, PositionGap
+from orders.readings import BookReading, CarriedPosition, PositionGap
 from orders.states import State
 
 COLOURS = {
@@ -277,7 +277,7 @@ class BookReadingAdmin(ReadOnly, ScopedAdmin):
 
     account_path = "account"
 
-    list_display = ("account", "read_at", "failures", "next_at", "error")
+    list_display = ("account", "read_at", "carried_at", "failures", "next_at", "error")
     list_filter = ("account",)
     search_fields = ("account__label", "error")
     date_hierarchy = "read_at"
@@ -306,6 +306,19 @@ class PositionGapAdmin(ReadOnly, ScopedAdmin):
     search_fields = ("tradingsymbol", "explanation")
     date_hierarchy = "seen_at"
     ordering = ("-seen_at",)
+    list_select_related = ("account",)
+
+
+@admin.register(CarriedPosition)
+class CarriedPositionAdmin(ReadOnly, ScopedAdmin):
+    """What each account carried into its day."""
+
+    account_path = "account"
+
+    list_display = ("account", "exchange", "tradingsymbol", "quantity", "price")
+    list_filter = ("account", "exchange")
+    search_fields = ("tradingsymbol",)
+    ordering = ("account__label", "exchange", "tradingsymbol")
     list_select_related = ("account",)
 
 

@@ -23,7 +23,7 @@ from orders.clock import Clock, trading_day
 from orders.errors import OrderEnded
 from orders.execution import LOGIN_PAUSE, STALE_CLAIM_SECONDS, back_off_seconds
 from orders.models import Order, OrderCommand
-from orders.queries import lock_budget, open_cancel
+from orders.queries import lock_budget, open_cancel, silent_commands
 from orders.states import AT_BROKER, FINAL, WAITING, CommandState, State
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ LOOK_SECONDS = (1, 2, 4, 8, 15)
 # A modification carries absolute values and a cancellation is harmless twice: both may be repeated once the book shows
 # that the first had no effect, but not for ever.
 SENDS = {OrderCommand.Kind.MODIFY: 2, OrderCommand.Kind.CANCEL: 3}
+SWEPT_AT_ONCE = 200
 LOOKS_BEFORE_RESEND = timedelta(seconds=7)
 
 
@@ -96,11 +97,8 @@ def settle(*, command_id: UUID, sessions: Sessions, clock: Clock) -> float | Non
 
 def recover(*, now: datetime) -> int:
     """Free or doubt commands whose worker died, and return how many."""
-    stuck = OrderCommand.objects.filter(
-        state__in=[CommandState.CLAIMED, CommandState.SENDING], lease_until__lt=now
-    ).order_by("pk")
     count = 0
-    for command_id in list(stuck.values_list("pk", flat=True)[:200]):
+    for command_id in silent_commands(now=now, at_most=SWEPT_AT_ONCE):
         with transaction.atomic():
             command = _locked(command_id)
             if command.lease_until is None or command.lease_until >= now:

@@ -9,19 +9,16 @@ from accounts.egress import require_seen
 from accounts.errors import EgressUnseen, LoginNeeded, PlatformError
 from accounts.queries import login_for
 from accounts.sessions import Sessions
-from accounts.statements import first
 from kite.errors import KiteError
 from kite.types import Login
-from orders import reconciliation
+from orders import carried, reconciliation
 from orders.clock import Clock
-from orders.readings import BookReading
 
 LOGIN_PAUSE_SECONDS: Final = 2.0
 LOOK_PAUSE_SECONDS: Final = 5.0
 BOOK_PAUSE_SECONDS: Final = 2.0
 # Four periodic readings that did not come.
 READ_WITHIN: Final = timedelta(seconds=60)
-READ_SINCE: Final = "account_id = %s AND read_at > %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +37,19 @@ def ready_to_place(*, account_id: UUID, sessions: Sessions, clock: Clock) -> Log
     """
     now = clock.now()
     login = login_to_leave_with(account_id=account_id, sessions=sessions, now=now)
-    if isinstance(login, Held) or first(BookReading, READ_SINCE, account_id, now - READ_WITHIN) is not None:
+    if isinstance(login, Held):
+        return login
+    reading = carried.reading_of(account_id)
+    lately = reading is not None and reading.read_at is not None and reading.read_at > now - READ_WITHIN
+    if lately and not carried.missing(account_id=account_id, reading=reading, now=now):
         return login
     try:
         reconciliation.reconcile_account(account_id=account_id, sessions=sessions, clock=clock)
     except (KiteError, PlatformError) as error:
         return Held("BOOK_UNREAD", f"the order book could not be read first: {error}", BOOK_PAUSE_SECONDS)
+    if carried.missing(account_id=account_id, reading=carried.reading_of(account_id), now=now):
+        text = "a limit counts what was carried overnight, and the broker's positions could not be read"
+        return Held("POSITIONS_UNREAD", text, BOOK_PAUSE_SECONDS)
     return login
 
 

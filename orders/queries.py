@@ -12,7 +12,7 @@ from accounts.models import BrokerAccount
 from accounts.statements import every, first, prepared
 from kite.types import OrderRow
 from market_data.models import Instrument
-from orders.models import Order, OrderBudget, OrderCommand, RiskLimit, Trade
+from orders.models import Order, OrderBudget, OrderCommand, RiskLimit
 from orders.states import AT_BROKER, LIVE, CommandState, State
 from orders.tags import ForeignTag, Tag, decode
 
@@ -43,7 +43,7 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stake:
-    """What the day's orders hold of one symbol and of its underlying; what was carried overnight is not among it."""
+    """What an account holds of one symbol and of its underlying: carried overnight, and by the day's orders."""
 
     net_quantity: int
     same_side: int
@@ -65,6 +65,15 @@ REFUSED = (State.REJECTED, State.REJECTED_RMS)
 # Asked for every order or every row of a book: Django's making of them cost more than their running.
 LOCKED = "orders_order.id = %s FOR UPDATE OF orders_order"
 READY_LOCKED = "orders_order.id = %s AND orders_order.state = 'READY' FOR UPDATE OF orders_order SKIP LOCKED"
+FREE_LOCKED = f"{LOCKED} SKIP LOCKED"
+IN_DOUBT = "account_id = %s AND state = 'UNKNOWN'"
+HELD = "account_id = %s AND broker_order_id = ANY(%s)"
+SILENT = "SELECT id FROM orders_order WHERE state = %s AND lease_until < %s ORDER BY id LIMIT %s"
+SILENT_COMMANDS = (
+    "SELECT id FROM orders_ordercommand WHERE state IN ('CLAIMED', 'SENDING') AND lease_until < %s ORDER BY id LIMIT %s"
+)
+LEFT_OVER = "account_id = %s AND trading_day < %s AND state = ANY(%s)"
+TRADES_KNOWN = "SELECT broker_order_id, trade_id FROM orders_trade WHERE account_id = %s AND broker_order_id = ANY(%s)"
 OF_ROW = (
     "account_id = %s AND (broker_order_id = %s OR (number = %s AND broker_order_id IS NULL))"
     " ORDER BY broker_order_id LIMIT 1"
@@ -112,7 +121,7 @@ def exposure_of(*, account_id: UUID, day: date, leaving_out: UUID, rejected_sinc
     )
 
 
-# What has filled counts at its price, buys against sells of one symbol; what may still fill counts in full.
+# What has filled or was carried counts at its price, buys against sells of one symbol; what may still fill in full.
 STAKE = """
     WITH day AS (
         SELECT o.exchange, o.tradingsymbol, o.transaction_type,
@@ -124,6 +133,13 @@ STAKE = """
                o.notional / o.quantity AS price
         FROM orders_order o LEFT JOIN market_data_instrument i USING (exchange, tradingsymbol)
         WHERE o.account_id = %s AND o.trading_day = %s AND o.id <> %s
+        UNION ALL
+        SELECT c.exchange, c.tradingsymbol, '',
+               CASE WHEN i.instrument_type = 'EQ' OR coalesce(i.name, '') = '' THEN c.tradingsymbol ELSE i.name END,
+               c.quantity, c.price, 0, 0
+        FROM orders_carriedposition c JOIN orders_bookreading r USING (account_id)
+             LEFT JOIN market_data_instrument i USING (exchange, tradingsymbol)
+        WHERE c.account_id = %s AND (r.carried_at AT TIME ZONE 'Asia/Kolkata')::date = %s
     ), symbols AS (
         SELECT exchange, tradingsymbol, underlying, sum(filled) AS net, abs(sum(filled * average_price)) AS value,
                sum(waiting * price) AS waiting_value,
@@ -138,7 +154,7 @@ STAKE = """
 
 
 def stake_of(*, order: Order, day: date) -> Stake:
-    """Return what the day's other orders of the account hold of the order's symbol and underlying."""
+    """Return what the account carried and the day's other orders hold of the order's symbol and underlying."""
     place = (order.exchange, order.tradingsymbol)
     found = Instrument.objects.filter(exchange=order.exchange, tradingsymbol=order.tradingsymbol)
     kind, name = found.values_list("instrument_type", "name").first() or ("", "")
@@ -147,7 +163,10 @@ def stake_of(*, order: Order, day: date) -> Stake:
     with prepared() as cursor:
         cursor.execute(
             STAKE,
-            (live, order.account_id, day, order.pk, order.transaction_type, *place, *place, underlying),
+            (
+                *(live, order.account_id, day, order.pk, order.account_id, day),
+                *(order.transaction_type, *place, *place, underlying),
+            ),
         )
         net, same_side, value = cursor.fetchone()
     return Stake(net_quantity=int(net), same_side=int(same_side), underlying=underlying, underlying_value=value)
@@ -179,6 +198,11 @@ def risk_limits(*, order: Order) -> list[RiskLimit]:
 def order_with_account(order_id: UUID) -> Order | None:
     """Return the order with its account, None where there is none."""
     return first(Order, "orders_order.id = %s", order_id, along="account")
+
+
+def free_order_locked(order_id: UUID) -> Order | None:
+    """Return the order with its row locked, None where somebody holds it or it is gone."""
+    return first(Order, FREE_LOCKED, order_id, along="account")
 
 
 def waiting_order_locked(order_id: UUID) -> Order | None:
@@ -242,9 +266,22 @@ def accounts_to_reconcile() -> list[BrokerAccount]:
     )
 
 
-def in_doubt(*, account_id: UUID) -> QuerySet[Order]:
+def in_doubt(*, account_id: UUID) -> list[Order]:
     """Return the account's orders whose fate at the broker is not known."""
-    return Order.objects.filter(account_id=account_id, state=State.UNKNOWN)
+    return every(Order, IN_DOUBT, account_id)
+
+
+def held_of(*, account_id: UUID, broker_order_ids: Iterable[str]) -> dict[str | None, Order]:
+    """Return our orders by the broker's ids."""
+    rows = every(Order, HELD, account_id, list(broker_order_ids))
+    return {order.broker_order_id: order for order in rows}
+
+
+def silent(*, state: State, now: datetime, at_most: int) -> list[UUID]:
+    """Return orders of this state whose worker's lease is over, by primary key."""
+    with prepared() as cursor:
+        cursor.execute(SILENT, [state, now, at_most])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def open_cancel(*, order: Order) -> OrderCommand | None:
@@ -252,15 +289,23 @@ def open_cancel(*, order: Order) -> OrderCommand | None:
     return OrderCommand.objects.filter(order=order, kind=OrderCommand.Kind.CANCEL, state__in=OPEN_COMMANDS).first()
 
 
-def left_over(*, account_id: UUID, day: date) -> QuerySet[Order]:
+def silent_commands(*, now: datetime, at_most: int) -> list[UUID]:
+    """Return commands whose worker's lease is over, by primary key."""
+    with prepared() as cursor:
+        cursor.execute(SILENT_COMMANDS, [now, at_most])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def left_over(*, account_id: UUID, day: date) -> list[Order]:
     """Return orders of earlier days that still wait for the broker's last word."""
-    return Order.objects.filter(account_id=account_id, trading_day__lt=day, state__in=AT_BROKER)
+    return every(Order, LEFT_OVER, account_id, day, [str(state) for state in AT_BROKER])
 
 
 def trades_known(*, account_id: UUID, broker_order_ids: Iterable[str]) -> set[tuple[str, str]]:
     """Return (broker order id, trade id) of the trades we hold of these orders."""
-    rows = Trade.objects.filter(account_id=account_id, broker_order_id__in=set(broker_order_ids))
-    return set(rows.values_list("broker_order_id", "trade_id"))
+    with prepared() as cursor:
+        cursor.execute(TRADES_KNOWN, [account_id, list(set(broker_order_ids))])
+        return set(cursor.fetchall())
 
 
 def budget_of(account_id: UUID) -> OrderBudget:

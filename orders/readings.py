@@ -9,13 +9,14 @@ from accounts.models import BrokerAccount
 
 
 class BookReading(models.Model):
-    """When an account's order book was read last, and how often reading failed since; one row an account."""
+    """When an account's books and positions were read last, how often reading failed since; one row an account."""
 
     account = models.OneToOneField(BrokerAccount, primary_key=True, on_delete=models.PROTECT, related_name="+")
     read_at = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(default=0)
     next_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=300, blank=True)
+    carried_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"read {self.read_at}, {self.failures} failures since"
@@ -50,3 +51,24 @@ class PositionGap(models.Model):
 
     def __str__(self) -> str:
         return f"{self.exchange}:{self.tradingsymbol} {self.product}: ours {self.ours}, theirs {self.theirs}"
+
+
+class CarriedPosition(models.Model):
+    """A symbol that the account carried overnight into the day of its reading's `carried_at`; the price is a close."""
+
+    account = models.ForeignKey(BrokerAccount, on_delete=models.PROTECT, related_name="+")
+    exchange = models.CharField(max_length=10)
+    tradingsymbol = models.CharField(max_length=80)
+    quantity = models.BigIntegerField()
+    price = models.DecimalField(max_digits=18, decimal_places=4)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["account", "exchange", "tradingsymbol"], name="carried_position_one_a_symbol"
+            ),
+            models.CheckConstraint(condition=~Q(quantity=0), name="carried_position_is_held"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.exchange}:{self.tradingsymbol} {self.quantity:+}"

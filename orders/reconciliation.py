@@ -13,12 +13,15 @@ from accounts.credentials import expire_token
 from accounts.models import BrokerAccount
 from accounts.queries import login_for
 from accounts.sessions import Sessions
-from kite.errors import SessionExpired
+from accounts.statements import first, prepared
+from kite.errors import KiteError, SessionExpired
 from kite.types import Login, OrderRow, TradeRow, Variety
-from orders import updates
+from orders import carried, updates
 from orders.clock import Clock, trading_day
 from orders.models import Order
 from orders.queries import (
+    free_order_locked,
+    held_of,
     in_doubt,
     is_part,
     left_over,
@@ -26,6 +29,7 @@ from orders.queries import (
     maker_of,
     open_cancel,
     order_of_row,
+    silent,
     tag_of,
     trades_known,
 )
@@ -39,9 +43,17 @@ log = structlog.get_logger(__name__)
 QUARANTINE = timedelta(seconds=180)
 LOOKS_SECONDS = (2, 4, 8, 15)
 POLL = timedelta(seconds=15)
+SWEPT_AT_ONCE = 200
 LONGEST_POLL = timedelta(minutes=5)
 # Of one order of these the broker makes several.
 SPAWNING = frozenset({Variety.ICEBERG, Variety.CO})
+
+
+OF_TRADE = "orders_order.account_id = %s AND broker_order_id = %s FOR UPDATE OF orders_order"
+READ = """
+    INSERT INTO orders_bookreading (account_id, read_at, failures, error) VALUES (%s, %s, 0, '')
+    ON CONFLICT (account_id) DO UPDATE SET read_at = EXCLUDED.read_at, failures = 0, next_at = NULL, error = ''
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +89,7 @@ def hear(*, account_id: UUID, row: OrderRow, now: datetime, source: str = "socke
 def hear_trade(*, account_id: UUID, row: TradeRow, now: datetime, source: str) -> bool:
     """Take in one execution and say whether it was news; one of an order not heard of waits for the next reading."""
     with transaction.atomic():
-        order = (
-            Order.objects.select_for_update(of=("self",))
-            .select_related("account")
-            .filter(account_id=account_id, broker_order_id=row.order_id)
-            .first()
-        )
+        order = first(Order, OF_TRADE, account_id, row.order_id, along="account")
         return order is not None and updates.add_trade(order=order, row=row, source=source, now=now)
 
 
@@ -100,6 +107,8 @@ def reconcile_account(*, account_id: UUID, sessions: Sessions, clock: Clock) -> 
     found, not_placed = settle(account_id=account_id, rows=rows, asked_at=asked_at, now=now)
     expired = _end_left_overs(account_id=account_id, rows=rows, now=now)
     note_reading(account_id=account_id, at=asked_at)
+    if carried.due(account_id=account_id, now=asked_at):
+        _read_carried(login, sessions=sessions, at=asked_at)
     return Report(
         account=BrokerAccount.objects.values_list("label", flat=True).get(pk=account_id),
         rows=len(rows),
@@ -114,8 +123,8 @@ def reconcile_account(*, account_id: UUID, sessions: Sessions, clock: Clock) -> 
 
 def note_reading(*, account_id: UUID, at: datetime) -> None:
     """Write down that the account's books were asked for at this moment and taken in."""
-    values = {"read_at": at, "failures": 0, "next_at": None, "error": ""}
-    BookReading.objects.update_or_create(account_id=account_id, defaults=values)
+    with prepared() as cursor:
+        cursor.execute(READ, [account_id, at])
 
 
 def note_failure(*, account_id: UUID, error: str, now: datetime) -> None:
@@ -229,10 +238,7 @@ def _origin_of(row: OrderRow, *, maker: Order | None) -> Order.Origin:
 
 def _hear_all(*, account_id: UUID, rows: Sequence[OrderRow], now: datetime) -> tuple[int, int]:
     """Only rows that differ from what we hold are worth a lock; return how many changed and how many were adopted."""
-    held = {
-        order.broker_order_id: order
-        for order in Order.objects.filter(account_id=account_id, broker_order_id__in=[row.order_id for row in rows])
-    }
+    held = held_of(account_id=account_id, broker_order_ids=[row.order_id for row in rows])
     changed = adopted = 0
     for row in rows:
         order = held.get(row.order_id)
@@ -277,6 +283,16 @@ def _read_orders(*, login: Login, sessions: Sessions, clock: Clock) -> list[Orde
         raise
 
 
+def _read_carried(login: Login, *, sessions: Sessions, at: datetime) -> None:
+    """The books are taken in whether the positions answer or not: who needs what was carried looks for it."""
+    try:
+        rows = sessions.client(login).positions().net
+    except KiteError as error:
+        log.warning("orders.positions.not_read", account_id=login.account_id, error=error.message)
+        return
+    carried.keep(account_id=UUID(login.account_id), rows=rows, at=at)
+
+
 def _retire(login: Login, error: SessionExpired, *, now: datetime) -> None:
     expire_token(account_id=UUID(login.account_id), version=login.version, now=now, reason=error.message)
 
@@ -300,9 +316,8 @@ def _end_left_overs(*, account_id: UUID, rows: Sequence[OrderRow], now: datetime
 
 
 def _expire_leases(*, state: State, to: State, now: datetime) -> int:
-    expired = Order.objects.filter(state=state, lease_until__lt=now).order_by("pk").values_list("pk", flat=True)
     count = 0
-    for order_id in list(expired[:200]):
+    for order_id in silent(state=state, now=now, at_most=SWEPT_AT_ONCE):
         with transaction.atomic():
             order = _locked(order_id, state=state)
             if order is None or order.lease_until is None or order.lease_until >= now:
@@ -318,7 +333,5 @@ def _expire_leases(*, state: State, to: State, now: datetime) -> int:
 
 
 def _locked(order_id: UUID, *, state: State | None = None) -> Order | None:
-    rows = Order.objects.select_for_update(of=("self",), skip_locked=True).select_related("account")
-    if state is not None:
-        rows = rows.filter(state=state)
-    return rows.filter(pk=order_id).first()
+    order = free_order_locked(order_id)
+    return order if order is not None and state in {None, order.state} else None

@@ -46,6 +46,7 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("Trades", "handshake", "admin:orders_trade_changelist"),
         ("Position gaps", "difference", "admin:orders_positiongap_changelist"),
         ("Book readings", "menu_book", "admin:orders_bookreading_changelist"),
+        ("Carried positions", "bedtime", "admin:orders_carriedposition_changelist"),
         ("Order budgets", "speed", "admin:orders_orderbudget_changelist"),
         ("Risk limits", "shield", "admin:orders_risklimit_changelist"),
         ("Webhooks", "webhook", "admin:webhooks_endpoint_changelist"),

@@ -28,7 +28,8 @@ class Bound:
 class Proof:
     """One requirement: its tests carry the marker proof(id=...) and live under `tests`.
 
-    `lines` are further lines of the requirement that its tests do not cover, for the record to say so.
+    `seeds` are the days of a simulation where nobody asks for another number.
+    `not_covered` are lines of the requirement that its tests do not cover, for the record to say so.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Proof:
     bounds: tuple[Bound, ...] = ()
     long_bounds: tuple[Bound, ...] = ()
     not_covered: tuple[str, ...] = ()
+    seeds: int | None = None
 
 
 def exactly(number: str, value: float) -> Bound:

@@ -78,6 +78,7 @@ class Progress:
 
 def prove(*, proof: Proof, long: bool, seeds: int | None, told: Told) -> dict[str, Any]:
     """Run the proof and return its record; `told` hears of the progress."""
+    seeds = seeds or proof.seeds
     command = command_of(proof=proof, long=long)
     began = datetime.now(UTC)
     progress = Progress()

@@ -17,7 +17,7 @@ from accounts.models import BrokerAccount
 from accounts.queries import Principal
 from accounts.sessions import Sessions
 from market_data.models import Instrument
-from orders import execution, intake, reconciliation
+from orders import carried, execution, intake, reconciliation
 from orders.drafts import Wanted
 from orders.models import Order
 from orders.tags import installation_code
@@ -137,6 +137,7 @@ def open_desk(exchange: SandboxServer, settings: Any) -> Desk:
     )
     log_in(account, exchange, 0)
     reconciliation.note_reading(account_id=account.pk, at=now)
+    carried.keep(account_id=account.pk, rows=(), at=now)
     book = exchange.book(KEY)
     instrument = InstrumentFactory(tradingsymbol="INFY", instrument_token=book["instrument_token"], tick_size="0.1")
     return Desk(

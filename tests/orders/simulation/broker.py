@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from kite.answers import Positions
 from kite.errors import Evidence, KiteError, OutcomeUnknown, Refused, Throttled, Unavailable
 from kite.types import Login, OrderRequest, OrderRow, TradeRow
 from tests.orders.factories import order_row, trade_row
@@ -181,6 +182,9 @@ class Client:
 
     def trades(self) -> list[TradeRow]:
         return self.broker.executions(self.login)
+
+    def positions(self) -> Positions:
+        return Positions(net=(), day=())
 
 
 @dataclass(frozen=True, slots=True)

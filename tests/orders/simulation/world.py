@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.db.models import Q
 
 from accounts.models import BrokerAccount
+from accounts.statements import every, first
 from kite.errors import KiteError
 from kite.types import OrderRow
 from orders import changes, execution, reconciliation
@@ -28,6 +28,22 @@ DEEPEST = 2
 # Seconds between the looks after the faults have ended.
 LOOKS = (10, 25, 35, 60, 100, 100, 100, 100, 100, 200, 300)
 QUARANTINE_SECONDS = 180.0
+# A day asks these many times: Django's making of them cost more than their running.
+OF_ACCOUNT = "account_id = %s"
+WAITING = (
+    "account_id = %s AND state = 'READY' AND (not_before IS NULL OR not_before <= %s OR deadline_at <= %s)"
+    " ORDER BY created_at, id"
+)
+IN_DOUBT = "account_id = %s AND state = 'UNKNOWN' AND next_look_at <= %s LIMIT 1"
+SENDING = "tag = %s AND state = 'SENDING'"
+GIVEN_UP = "order_id = %s AND after = 'NOT_PLACED' LIMIT 1"
+COMMANDS = "order_id IN (SELECT id FROM orders_order WHERE account_id = %s)"
+# Their own ids are dice that no seed throws.
+OPEN_COMMANDS = (
+    f"{COMMANDS} AND state IN ('READY', 'UNKNOWN')"
+    " ORDER BY created_at, (SELECT number FROM orders_order WHERE id = order_id)"
+)
+COMMANDS_ENDED = frozenset({CommandState.DONE, CommandState.REJECTED, CommandState.EXPIRED})
 BRIEFLY = (0.1, 0.5, 1.0)
 LONG = (0.1, 0.5, 1.0, 3.0, 6.0, 16.0, 31.0, 200.0)
 KINDS = (
@@ -151,7 +167,7 @@ class World:
 
     def _note_send(self, tag: str) -> None:
         """A byte leaves: SENDING must have been committed for this very attempt, and still stand."""
-        if not Order.objects.filter(tag=tag, state=State.SENDING).exists():
+        if first(Order, SENDING, tag) is None:
             self._seen.append(f"unannounced: {tag}")
 
     def _intend(self) -> None:
@@ -177,16 +193,14 @@ class World:
     def _sweep(self) -> None:
         now = self.time.at()
         self.actors.recover(now=now)
-        due = Q(not_before=None) | Q(not_before__lte=now) | Q(deadline_at__lte=now)
-        waiting = Order.objects.filter(due, state=State.READY, pk__in=self.intents).order_by("created_at", "pk")
-        self.messages += [pk for pk in waiting.values_list("pk", flat=True) if pk not in self.messages]
-        if Order.objects.filter(state=State.UNKNOWN, next_look_at__lte=now, account=self.account).exists():
+        waiting = every(Order, WAITING, self.account.pk, now, now)
+        self.messages += [order.pk for order in waiting if order.pk not in self.messages]
+        if first(Order, IN_DOUBT, self.account.pk, now) is not None:
             self.actors.resolve(account_id=self.account.pk, sessions=self.sessions, clock=self.clock)
         self._carry_commands()
 
     def _carry_commands(self) -> None:
-        commands = OrderCommand.objects.filter(order__account=self.account).order_by("created_at", "order__number")
-        for command in commands.filter(state__in=[CommandState.READY, CommandState.UNKNOWN]):
+        for command in every(OrderCommand, OPEN_COMMANDS, self.account.pk):
             verb = changes.carry if command.state == CommandState.READY else changes.settle
             verb(command_id=command.pk, sessions=self.sessions, clock=self.clock)
 
@@ -215,14 +229,13 @@ class World:
     def _is_settled(self) -> bool:
         if any(held.visible_at > self.time.seconds for held in self.broker.held.values()):
             return False
-        states = Order.objects.filter(account=self.account).values_list("state", flat=True)
-        commands = OrderCommand.objects.filter(order__account=self.account).values_list("state", flat=True)
-        ended = {CommandState.DONE, CommandState.REJECTED, CommandState.EXPIRED}
-        return all(State(state) in FINAL | AT_BROKER for state in states) and set(commands) <= ended
+        states = {order.state for order in every(Order, OF_ACCOUNT, self.account.pk)}
+        commands = {command.state for command in every(OrderCommand, COMMANDS, self.account.pk)}
+        return states <= FINAL | AT_BROKER and commands <= COMMANDS_ENDED
 
     def violations(self) -> list[str]:
         """Compare what we say with what the broker holds."""
-        rows = {order.pk: order for order in Order.objects.filter(account=self.account)}
+        rows = {order.pk: order for order in every(Order, OF_ACCOUNT, self.account.pk)}
         by_number = {order.number: order for order in rows.values()}
         wrong = list(self._seen)
         for order in rows.values():
@@ -248,10 +261,10 @@ class World:
             wrong.append(f"other account: {held.order_id}")
         if (order.filled_quantity, order.state in FINAL) != (held.filled, held.status != "OPEN"):
             wrong.append(f"untrue: {order.state} {order.filled_quantity}, the broker {held.status} {held.filled}")
-        traded = sum(Trade.objects.filter(order=order).values_list("quantity", flat=True))
+        traded = sum(trade.quantity for trade in every(Trade, "order_id = %s", order.pk))
         if traded != held.filled:
             wrong.append(f"trades: {traded}, the broker {held.filled}")
-        given_up = OrderEvent.objects.filter(order=order, after=State.NOT_PLACED).exists()
+        given_up = first(OrderEvent, GIVEN_UP, order.pk) is not None
         if given_up and held.lag < QUARANTINE_SECONDS:
             wrong.append(f"called over too early: visible after {held.lag:.0f} s")
         return wrong
