@@ -57,6 +57,13 @@ GATES = {
         tests=("tests/market_data",),
     ),
     "greeks": Gate(least=98, modules=("greeks",), tests=("tests/greeks",)),
+    "orders": Gate(
+        least=95,
+        modules=tuple(
+            f"orders.{name}" for name in ("execution", "intake", "reconciliation", "risk", "states", "updates")
+        ),
+        tests=("tests/orders",),
+    ),
     "sandbox": Gate(least=90, modules=("sandbox",), tests=("tests/sandbox",)),
     "views": Gate(
         least=90,

@@ -25,6 +25,13 @@ def test_only_what_a_test_noticed_counts() -> None:
     assert (chains.mutants, chains.percent) == (1, 100.0)
 
 
+def test_of_a_sample_only_what_the_pattern_names_counts() -> None:
+    (kernel, chains) = scores(modules=("greeks/kernel.py", "greeks/chains.py"), results=RESULTS, only="*[23]")
+
+    assert (kernel.mutants, kernel.missed) == (2, ("greeks.kernel.x_solve__mutmut_2",))
+    assert chains.mutants == 0
+
+
 def test_a_module_without_mutants_proves_nothing() -> None:
     (found,) = scores(modules=("greeks/book.py",), results="")
 
@@ -50,4 +57,4 @@ def test_an_unknown_package_is_named(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["nothing"])
 
-    assert "no campaign for nothing; known: greeks" in capsys.readouterr().err
+    assert "no campaign for nothing; known: greeks, orders" in capsys.readouterr().err

@@ -64,7 +64,10 @@ def test_a_package_below_its_gate_fails() -> None:
 def test_a_package_without_a_gate_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--coverage", "nothing"], suite=GOOD) == 2
 
-    assert "no coverage gate for nothing; known: accounts, consumers, greeks, sandbox, views" in capsys.readouterr().out
+    assert (
+        "no coverage gate for nothing; known: accounts, consumers, greeks, orders, sandbox, views"
+        in capsys.readouterr().out
+    )
 
 
 def test_mutation_goes_to_the_packages_that_are_named(capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,12 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from accounts.models import TradingHalt
+from accounts.models import BrokerAccount, TradingHalt
 from orders import changes, intake, reconciliation
 from orders.errors import ChangeForbidden, IdempotencyMismatch, OrderEnded
 from orders.models import Order, OrderCommand
 from orders.states import CommandState, State
 from tests.orders.conftest import Desk
+from tests.orders.factories import OrderFactory
+from tests.orders.threads import at_once
 from tests.sandbox_server import wait_for
 
 
@@ -222,3 +224,52 @@ def test_a_place_gives_way_to_a_cancellation(desk: Desk) -> None:
 
     assert order.state == State.READY
     assert again == pytest.approx(1 / 8)
+
+
+def test_an_order_that_ended_is_past_modifying(desk: Desk) -> None:
+    order = OrderFactory(account=desk.account, at_broker=True, state=State.COMPLETE)
+
+    with pytest.raises(OrderEnded, match="COMPLETE"):
+        ask_modify(desk, order, price=desk.price(-4))
+
+
+@pytest.mark.parametrize(("made", "allowed"), [(19, True), (20, False)])
+def test_twenty_modifications_of_an_order_are_all(desk: Desk, made: int, allowed: bool) -> None:
+    order = OrderFactory(account=desk.account, at_broker=True, state=State.OPEN, price=desk.price(-5))
+    OrderCommand.objects.bulk_create(
+        OrderCommand(
+            order=order,
+            kind="modify",
+            client="user:1",
+            attempt=1,
+            state=CommandState.DONE,
+            finished_at=datetime.now(UTC),
+            created_at=datetime.now(UTC),
+            deadline_at=datetime.now(UTC),
+        )
+        for _ in range(made)
+    )
+
+    if allowed:
+        assert ask_modify(desk, order, price=desk.price(-4)).state == CommandState.READY
+    else:
+        with pytest.raises(ChangeForbidden, match="modified 20 times"):
+            ask_modify(desk, order, price=desk.price(-4))
+
+
+def test_two_cancellations_under_one_key_at_once_are_one(desk: Desk) -> None:
+    order = OrderFactory(account=desk.account, at_broker=True, state=State.OPEN)
+
+    found = at_once(lambda _: ask_cancel(desk, order, "same"), count=8, threads=8)
+
+    assert len(set(found)) == OrderCommand.objects.count() == 1
+
+
+def test_a_modification_keeps_out_of_a_halt_of_the_way_out(desk: Desk) -> None:
+    order = resting(desk)
+    command = ask_modify(desk, order, price=desk.price(-4))
+    BrokerAccount.objects.filter(pk=desk.account.pk).update(egress_fault="orders would leave from elsewhere")
+
+    carry(desk, command)
+
+    assert (command.state, command.reason_code) == (CommandState.REJECTED, "EGRESS_MISMATCH")

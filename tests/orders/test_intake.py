@@ -1,6 +1,7 @@
 """Taking orders in: once per key, checked, and remembered when denied."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,10 +9,10 @@ import pytest
 from celery import Celery
 
 from accounts.errors import AccountUnknown
-from accounts.models import TradingHalt, User
+from accounts.models import Credential, TradingHalt, User
 from market_data.errors import InstrumentUnknown
 from orders import intake, tasks
-from orders.errors import IdempotencyMismatch, ReplacementForbidden
+from orders.errors import IdempotencyMismatch, PriceUnavailable, ReplacementForbidden
 from orders.models import Order, OrderEvent
 from orders.states import State
 from tests.factories import principal
@@ -200,3 +201,15 @@ def test_a_queue_that_cannot_be_reached_costs_nothing() -> None:
         """Do nothing."""
 
     tasks.knock(task, uuid4())
+
+
+@pytest.mark.parametrize("order_type", ["MARKET", "LIMIT"])
+def test_a_price_nobody_can_tell_stops_a_market_order_alone(desk: Desk, order_type: str) -> None:
+    Credential.objects.filter(account=desk.account).update(access_token=None, token_expires_at=None)
+
+    if order_type == "MARKET":
+        with pytest.raises(PriceUnavailable):
+            desk.place()
+        assert not Order.objects.exists()
+    else:
+        assert desk.place(order_type="LIMIT", price=Decimal(1500)).state == State.READY

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from accounts.models import Credential
+from kite.errors import SessionExpired
 from kite.types import OrderRow
 from orders import reconciliation, updates
 from orders.models import Order, OrderCommand, OrderEvent, Trade
@@ -17,6 +19,7 @@ from orders.queries import orders_of_day
 from orders.states import FINAL, State
 from orders.tags import Tag, encode, installation_code, number_of
 from tests.factories import BrokerAccountFactory
+from tests.orders.conftest import Desk
 from tests.orders.factories import OrderFactory, order_row, trade_row
 from tests.proving import Numbers
 
@@ -232,3 +235,48 @@ def test_a_forged_second_id_for_one_order_is_reported_not_taken() -> None:
     order.refresh_from_db()
     assert order.broker_order_id == first
     assert OrderEvent.objects.filter(order=order, kind="orders.order.duplicated").exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("filled", "alarms"), [(10, 0), (11, 1)])
+def test_more_filled_than_ordered_is_an_alarm(caplog: pytest.LogCaptureFixture, filled: int, alarms: int) -> None:
+    order = OrderFactory(at_broker=True)
+    row = order_row(order.broker_order_id, status="COMPLETE", quantity=10, filled_quantity=filled)
+
+    reconciliation.hear(account_id=order.account_id, row=row, now=NOW)
+
+    assert sum("orders.order.overfilled" in record.getMessage() for record in caplog.records) == alarms
+
+
+def test_a_book_that_is_refused_for_its_token_retires_the_token(desk: Desk) -> None:
+    order = OrderFactory(
+        account=desk.account, state=State.UNKNOWN, unknown_since=NOW, next_look_at=NOW, attempt=1, sent_at=NOW
+    )
+    desk.sandbox.fault("token_killed", user=desk.account.broker_user_id)
+
+    with pytest.raises(SessionExpired):
+        reconciliation.resolve_unknown(account_id=desk.account.pk, sessions=desk.sessions, clock=desk.clock)
+
+    order.refresh_from_db()
+    assert order.state == State.UNKNOWN
+    assert not Credential.objects.filter(account=desk.account, current=True, access_token__isnull=False).exists()
+
+
+@pytest.mark.django_db
+def test_an_order_somebody_settled_meanwhile_is_not_looked_for() -> None:
+    order = OrderFactory(at_broker=True)
+
+    assert reconciliation._look_in_vain(order_id=order.pk, asked_at=NOW, now=NOW) == 0
+    order.refresh_from_db()
+    assert order.state == State.ACKED
+
+
+@pytest.mark.django_db
+def test_an_order_of_yesterday_that_the_book_still_shows_goes_on() -> None:
+    order = OrderFactory(at_broker=True, created_at=NOW - timedelta(days=1))
+
+    ended = reconciliation._end_left_overs(
+        account_id=order.account_id, rows=[order_row(order.broker_order_id)], now=NOW
+    )
+
+    assert ended == 0

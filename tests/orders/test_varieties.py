@@ -14,6 +14,7 @@ from orders.models import Order, OrderCommand
 from orders.parents import OrderGroup
 from orders.states import CommandState, State
 from tests.orders.conftest import Desk
+from tests.orders.factories import OrderFactory
 from tests.sandbox_server import wait_for
 
 
@@ -182,6 +183,26 @@ def test_exiting_a_cover_order_ends_its_stop(fresh_desk: Desk) -> None:
     assert (command.order_id, command.state) == (stop.pk, CommandState.DONE)
     sent = desk.sandbox.journal(since=desk.since, route="order.cancel")
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize(("state", "broker_order_id"), [(State.READY, None), (State.COMPLETE, "2611240001")])
+def test_exiting_a_cover_order_without_a_stop_ends_its_entry_or_finds_nothing(
+    desk: Desk, state: State, broker_order_id: str | None
+) -> None:
+    order = OrderFactory(account=desk.account, variety="co", state=state, broker_order_id=broker_order_id)
+
+    def ask() -> intake.Asked:
+        return intake.exit_cover(
+            principal=desk.principal, order_id=order.pk, idempotency_key="exit", now=datetime.now(UTC)
+        )
+
+    if state == State.READY:
+        ask()
+        order.refresh_from_db()
+        assert order.state == State.WITHDRAWN
+    else:
+        with pytest.raises(NothingToExit, match="neither"):
+            ask()
 
 
 def test_exiting_what_is_no_cover_order_is_refused(desk: Desk) -> None:
