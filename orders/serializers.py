@@ -204,14 +204,19 @@ class OrderChangeSerializer(StrictSerializer):
         return attrs
 
 
-class OrderFilterSerializer(serializers.Serializer[Any]):
-    """Query of GET /api/v1/orders and GET /api/v1/trades."""
+class TradeFilterSerializer(serializers.Serializer[Any]):
+    """Query of GET /api/v1/trades."""
 
     account = serializers.SlugField(required=False)
-    state = serializers.ChoiceField(_values(State), required=False)
     day = serializers.DateField(required=False)
     cursor = serializers.CharField(required=False, max_length=200)
     limit = serializers.IntegerField(min_value=1, max_value=500, default=100)
+
+
+class OrderFilterSerializer(TradeFilterSerializer):
+    """Query of GET /api/v1/orders."""
+
+    state = serializers.ChoiceField(_values(State), required=False)
 
 
 class OrderSerializer(serializers.Serializer[Any]):

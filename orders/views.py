@@ -33,6 +33,7 @@ from orders.serializers import (
     OrderListSerializer,
     OrderRequestSerializer,
     OrderSerializer,
+    TradeFilterSerializer,
     TradeListSerializer,
 )
 from orders.states import FINAL, CommandState, State
@@ -149,10 +150,10 @@ class TradeListView(APIView):
 
     required_scopes = {"GET": "orders:read"}
 
-    @extend_schema(operation_id="trades_list", parameters=[OrderFilterSerializer], responses=TradeListSerializer)
+    @extend_schema(operation_id="trades_list", parameters=[TradeFilterSerializer], responses=TradeListSerializer)
     def get(self, request: Request) -> Response:
         """List trades, last heard first."""
-        wanted = filters_of(request)
+        wanted = filters_of(request, TradeFilterSerializer)
         rows = Trade.objects.select_related("account").filter(**account_filter(request, wanted))
         if "day" in wanted:
             rows = rows.filter(trading_day=wanted["day"])
@@ -225,9 +226,9 @@ def _command_settled(command: OrderCommand) -> bool:
     return command.state in {CommandState.DONE, CommandState.REJECTED, CommandState.EXPIRED, CommandState.UNKNOWN}
 
 
-def filters_of(request: Request) -> dict[str, Any]:
-    """Return the checked query of a list of orders."""
-    body = OrderFilterSerializer(data=request.query_params)
+def filters_of(request: Request, form: type[TradeFilterSerializer] = OrderFilterSerializer) -> dict[str, Any]:
+    """Return the checked query of a list of orders or trades."""
+    body = form(data=request.query_params)
     body.is_valid(raise_exception=True)
     wanted: dict[str, Any] = body.validated_data
     return wanted

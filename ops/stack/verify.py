@@ -1,6 +1,7 @@
 """What `./test` runs: every static check, then the tests. Expects DATABASE_URL and REDIS_URL of throw-away servers."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -32,6 +33,9 @@ CHECKS: tuple[Check, ...] = (
 # summary (R). What fails twice is broken; a single test asked for by name gets one chance.
 PYTEST = ("pytest", "-n", str(AT_ONCE), "--dist", "loadgroup", "--reruns", "1", "-rfEsR")
 
+# Apps whose views answer; journeys and the security suite cross them all and would take as long again.
+ANSWERING = {"accounts", "greeks", "market_data", "ops", "orders", "portfolio", "ticker_site", "webhooks"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
@@ -47,6 +51,15 @@ def _answering() -> tuple[str, ...]:
     patterns = ("*/views.py", "*/*_views.py", "*/consumers.py", "*/postback.py", "ops/panel.py", "ops/probes.py")
     paths = sorted(path.relative_to(ROOT) for pattern in patterns for path in ROOT.glob(pattern))
     return tuple(f"{path.parent.name}.{path.stem}" for path in paths if path.parent.name not in {"tests", ".venv"})
+
+
+def _asking() -> tuple[str, ...]:
+    """Return the test files that name an address of the site or a consumer."""
+    asks = re.compile(r"/(?:api|ws|admin)/|/healthz|/metrics|APIClient|[Cc]onsumer|WebProcess|reverse\(")
+    paths = sorted(ROOT.glob("tests/*/test_*.py"))
+    return tuple(
+        str(path.relative_to(ROOT)) for path in paths if path.parent.name in ANSWERING and asks.search(path.read_text())
+    )
 
 
 GATES = {
@@ -68,10 +81,7 @@ GATES = {
     "views": Gate(
         least=90,
         modules=_answering(),
-        tests=tuple(
-            f"tests/{app}"
-            for app in ("accounts", "greeks", "market_data", "ops", "orders", "portfolio", "ticker_site", "webhooks")
-        ),
+        tests=_asking(),
     ),
 }
 MUTATION = ("python", "-m", "ops.stack.mutation")
