@@ -15,8 +15,8 @@ from greeks.conventions import calendar_years
 from greeks.layout import Layout
 from greeks.models import ChainSetting
 from kite.wire import KIND_FULL, KIND_INDEX_FULL, TICK, Rows
-from market_data.batches import Batch, BatchKind
-from market_data.bus import SyncBus, snapshot_key
+from market_data.batches import tops_key, tops_of
+from market_data.bus import SyncBus
 from market_data.models import Instrument
 
 SPOT = 24_000.0
@@ -93,23 +93,14 @@ class FixedEngine(Engine):
         self.solved = 0
         self.profile: cProfile.Profile | None = None
 
-    def layout(self, *, snapshots: Sequence[Rows], now: datetime) -> Layout:
+    def layout(self, *, tops: Sequence[Rows], now: datetime) -> Layout:
         """Return the market's layout."""
         return self._market.plan
 
     def beat(self) -> tuple[float, float]:
         """Publish fresh ticks, then return the seconds of one computation on the processor and on the wall."""
         now = datetime.now(UTC)
-        batch = Batch(
-            kind=BatchKind.SNAPSHOT,
-            shard=0,
-            epoch=1,
-            from_sequence=0,
-            to_sequence=1,
-            published_us=0,
-            rows=self._market.ticks(now=now),
-        )
-        self._redis.set(snapshot_key(0), batch.pack())
+        self._redis.set(tops_key(0), tops_of(self._market.ticks(now=now)).tobytes())
         started, began = time.process_time(), time.perf_counter()
         report = self.profile.runcall(self.recompute, now=now) if self.profile else self.recompute(now=now)
         spent = time.process_time() - started, time.perf_counter() - began

@@ -20,9 +20,9 @@ from greeks.market import Market, Seats
 from greeks.sheets import Sheets
 from greeks.valuation import Kept, Rates, Terms
 from kite.types import Mode
-from kite.wire import TICK, Rows
+from kite.wire import Rows
 from market_data import subscriptions
-from market_data.batches import newest
+from market_data.batches import TOP, newest
 from market_data.bus import SyncBus, sync_bus
 from market_data.errors import CapacityExceeded
 from market_data.weaving import Woven
@@ -89,10 +89,10 @@ class Engine:
     def recompute(self, *, now: datetime) -> Report:
         """Value every live chain and publish those that ticked; raises FeedDown, NoRate."""
         started = time.perf_counter()
-        snapshots = self._bus.snapshots()
-        bench = self._ready(snapshots, now)
+        tops = self._bus.tops()
+        bench = self._ready(tops, now)
         plan, rates = bench.plan, bench.rates
-        market = bench.seats.gather(snapshots=snapshots, now=now)
+        market = bench.seats.gather(tops=tops, now=now)
         prices = conventions.choose_prices(quotes=market.quotes, mids=market.mids)
         terms = valuation.terms_of(plan=plan, rates=rates, market=market, kept=self._past.kept, now=now)
         self._past.kept = valuation.remember(kept=self._past.kept, terms=terms, now=now)
@@ -106,14 +106,14 @@ class Engine:
         self._bus.put_health(name="greeks", report={**asdict(report), "as_of": now.isoformat()})
         return report
 
-    def layout(self, *, snapshots: Sequence[Rows], now: datetime) -> Layout:
+    def layout(self, *, tops: Sequence[Rows], now: datetime) -> Layout:
         """Return the layout, built anew when a setting, the instruments, the day or a spot moved."""
         before = self._bench.plan if self._bench is not None else None
         if before is not None and self._checked_at is not None and now - self._checked_at < REFRESH:
             return before
         day = now.astimezone(IST).date()
         fingerprint = (day, *queries.fingerprint())
-        spots = _spots(snapshots)
+        spots = _spots(tops)
         plan = before
         if plan is None or fingerprint != self._fingerprint or _drifted(plan, spots):
             self._rate = queries.rate_on(day=day)
@@ -122,8 +122,8 @@ class Engine:
         self._wish(plan, now)
         return plan
 
-    def _ready(self, snapshots: Sequence[Rows], now: datetime) -> Bench:
-        plan = self.layout(snapshots=snapshots, now=now)
+    def _ready(self, tops: Sequence[Rows], now: datetime) -> Bench:
+        plan = self.layout(tops=tops, now=now)
         if self._bench is None or self._bench.plan is not plan:
             before = self._bench.plan.slots if self._bench is not None else ()
             self._past = _past_of(
@@ -209,9 +209,9 @@ def _newest(bench: Bench, market: Market) -> Floats:
     return np.asarray(np.maximum(of_options, received_at[bench.helpers].max(axis=0)))
 
 
-def _spots(snapshots: Sequence[Rows]) -> dict[int, float]:
+def _spots(tops: Sequence[Rows]) -> dict[int, float]:
     """Return the last price by token, of several the one received last."""
-    latest = newest(np.concatenate([np.zeros(0, TICK), *snapshots]))
+    latest = newest(np.concatenate([np.zeros(0, TOP), *tops]))
     return dict(zip(latest["instrument_token"].tolist(), latest["last_price"].tolist(), strict=True))
 
 

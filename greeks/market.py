@@ -1,4 +1,4 @@
-"""From the feed's snapshots to columns beside a layout's rows. No I/O."""
+"""From the tops of the feed's snapshots to columns beside a layout's rows. No I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,12 +70,12 @@ class Seats:
         self._seats: list[Seat] = []
         self._shared = False
 
-    def gather(self, *, snapshots: Sequence[Rows], now: datetime) -> Market:
+    def gather(self, *, tops: Sequence[Rows], now: datetime) -> Market:
         """Return the ticks of the layout's rows; of several rows of one token the one received last counts."""
-        lifted = [lift(rows) for rows in snapshots]
+        lifted = [lift(rows) for rows in tops]
         self._find([part.token for part in lifted])
         if self._shared:
-            lifted = [lift(newest(np.concatenate(snapshots)))]
+            lifted = [lift(newest(np.concatenate(tops)))]
             self._find([part.token for part in lifted])
         values = np.full((len(FIELDS), len(self._plan.token) + 1), NAN)
         for part, seat in zip(lifted, self._seats, strict=True):
@@ -92,9 +92,9 @@ class Seats:
 
 
 def lift(rows: Rows) -> Lifted:
-    """Return a snapshot's wanted fields as columns, of five depth levels the first; each row is fetched once."""
+    """Return the rows' fields as columns; each row is fetched once."""
     lifted = Lifted(np.empty(len(rows), np.uint32), np.empty((len(FIELDS), len(rows))))
-    fields = [values if values.ndim == 1 else values[:, 0] for values in (rows[name] for name in FIELDS)]
+    fields = [rows[name] for name in FIELDS]
     for start in range(0, len(rows), BLOCK_ROWS):
         part = slice(start, start + BLOCK_ROWS)
         lifted.token[part] = rows["instrument_token"][part]

@@ -14,6 +14,31 @@ from market_data.errors import BadBatch
 MAGIC: Final = b"TKB"
 VERSION: Final = 1
 HEADER: Final = struct.Struct("<3sBBxHHxxIIQQQ")
+# What of a tick prices an option, a quarter of its bytes; of five levels of depth the first.
+TOP: Final = np.dtype(
+    [
+        ("instrument_token", "u4"),
+        ("last_trade_at", "u4"),
+        ("kind", "u8"),
+        ("last_price", "f8"),
+        ("bid_price", "f8"),
+        ("ask_price", "f8"),
+        ("close", "f8"),
+        ("oi", "i8"),
+        ("volume", "i8"),
+        ("received_at", "f8"),
+    ]
+)
+
+
+def snapshot_key(shard: int) -> str:
+    """Name the blob of a shard's last values."""
+    return f"lvc:{shard}"
+
+
+def tops_key(shard: int) -> str:
+    """Name the blob of what prices options in a shard's last values."""
+    return f"top:{shard}"
 
 
 class BatchKind(IntEnum):
@@ -72,6 +97,22 @@ class Batch:
             published_us=published,
             rows=np.frombuffer(blob, TICK, count, HEADER.size),
         )
+
+
+def tops_of(rows: Rows) -> Rows:
+    """Return what of each tick prices an option, (n,) TOP."""
+    tops = np.empty(len(rows), TOP)
+    for name in TOP.names or ():
+        values = rows[name]
+        tops[name] = values if values.ndim == 1 else values[:, 0]
+    return tops
+
+
+def unpack_tops(blob: bytes) -> Rows:
+    """Return the rows as a read-only view of the bytes. Raises BadBatch."""
+    if len(blob) % TOP.itemsize:
+        raise BadBatch(f"tops have {TOP.itemsize} bytes each, was {len(blob)}")
+    return np.frombuffer(blob, TOP)
 
 
 def newest(rows: Rows) -> Rows:

@@ -5,7 +5,7 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -26,7 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from kite.wire import TICK, Rows
-from market_data.batches import Batch, newest, places_in
+from market_data.batches import Batch, newest, places_in, snapshot_key, tops_key, tops_of, unpack_tops
 from market_data.errors import BadBatch, FeedDown, ShardTaken
 from market_data.replies import as_bytes, as_text, entries, order_of
 from market_data.scripts import PUBLISH, PUT_BLOBS, SNAPSHOT
@@ -48,11 +48,6 @@ BLOCK_MILLISECONDS: Final = 2_000
 IDLE_SECONDS: Final = 1.0
 CONFIRM_SECONDS: Final = 3.0
 LOST = (RedisConnectionError, RedisTimeoutError)
-
-
-def snapshot_key(shard: int) -> str:
-    """Name the blob of a shard's last values."""
-    return f"lvc:{shard}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +80,18 @@ class SyncBus:
 
     def latest(self) -> Rows:
         """Return the last values of every shard, one row per instrument; raises FeedDown without Redis."""
-        parts = self.snapshots()
+        parts = [Batch.unpack(blob).rows for blob in self._of_shards(snapshot_key) if blob]
         if len(parts) == 1:
             return newest(parts[0])
         return newest(np.concatenate(parts)) if parts else np.zeros(0, TICK)
 
-    def snapshots(self) -> list[Rows]:
-        """Return the last values of each shard that has any, as they lie; raises FeedDown without Redis."""
+    def tops(self) -> list[Rows]:
+        """Return TOP rows of each shard that has any, as they lie; raises FeedDown without Redis."""
+        return [unpack_tops(blob) for blob in self._of_shards(tops_key) if blob]
+
+    def _of_shards(self, key: Callable[[int], str]) -> list[bytes | None]:
         with _translated():
-            blobs = self._redis.mget([snapshot_key(shard) for shard in range(self._shards)])
-        return [Batch.unpack(blob).rows for blob in map(as_bytes, blobs) if blob]
+            return list(map(as_bytes, self._redis.mget([key(shard) for shard in range(self._shards)])))
 
     def row_of(self, token: int, *, newer_than: float) -> np.void | None:
         """Return an instrument's last row by reading its own bytes alone; raises FeedDown without Redis.
@@ -124,9 +121,7 @@ class SyncBus:
 
     def _learn_places(self) -> None:
         """Note where each instrument lies."""
-        with _translated():
-            blobs = self._redis.mget([snapshot_key(shard) for shard in range(self._shards)])
-        self._places, self._looked_at = places_in(map(as_bytes, blobs)), time.monotonic()
+        self._places, self._looked_at = places_in(self._of_shards(snapshot_key)), time.monotonic()
 
     def knock(self, topic: str) -> None:
         """Tell the topic's listeners that there is something to look at."""
@@ -267,10 +262,11 @@ class AsyncBus:
         return int(await self.get_blob(f"fence:{shard}") or 0)
 
     async def put_snapshot(self, snapshot: Batch) -> None:
-        """Store a shard's last values; raises ShardTaken for a deposed owner."""
-        keys = [f"fence:{snapshot.shard}", snapshot_key(snapshot.shard)]
+        """Store a shard's last values and their tops; raises ShardTaken for a deposed owner."""
+        shard, tops = snapshot.shard, tops_of(snapshot.rows).tobytes()
+        keys = [f"fence:{shard}", snapshot_key(shard), tops_key(shard)]
         with _translated():
-            owned = await self._snapshot(keys=keys, args=[snapshot.epoch, snapshot.pack()])
+            owned = await self._snapshot(keys=keys, args=[snapshot.epoch, snapshot.pack(), tops])
         if not owned:
             raise ShardTaken(f"a newer owner publishes shard {snapshot.shard}")
 

@@ -12,7 +12,7 @@ return 1
 SNAPSHOT = """
 local fence = tonumber(redis.call('GET', KEYS[1]) or '0')
 if fence > tonumber(ARGV[1]) then return 0 end
-redis.call('SET', KEYS[2], ARGV[2])
+redis.call('MSET', KEYS[2], ARGV[2], KEYS[3], ARGV[3])
 return 1
 """
 # One command and one value for many blobs: to pack each by itself costs the caller more than the copying.

@@ -12,8 +12,7 @@ from greeks import kernel
 from greeks.conventions import IST, calendar_years, expiry_instant
 from greeks.models import ChainSetting, RateSetting
 from kite.wire import KIND_FULL, KIND_INDEX_FULL, TICK, Rows
-from market_data.batches import Batch, BatchKind
-from market_data.bus import snapshot_key
+from market_data.batches import Batch, BatchKind, snapshot_key, tops_key, tops_of
 from market_data.models import Instrument
 from tests.market_data.factories import InstrumentFactory
 
@@ -80,7 +79,7 @@ class OptionMarket:
         batch = Batch(
             kind=BatchKind.SNAPSHOT, shard=0, epoch=1, from_sequence=0, to_sequence=1, published_us=0, rows=ordered
         )
-        self.redis.set(snapshot_key(0), batch.pack())
+        self.redis.mset({snapshot_key(0): batch.pack(), tops_key(0): tops_of(ordered).tobytes()})
 
     def token(self, strike: int, side: str, expiry: date = WEEKLY) -> int:
         return next(

@@ -12,6 +12,7 @@ from greeks.market import Market, Seats
 from greeks.models import ChainSetting
 from greeks.queries import Underlying
 from kite.wire import KIND_FULL, KIND_INDEX_FULL, TICK, Rows
+from market_data.batches import tops_of
 from market_data.models import Instrument
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -53,7 +54,7 @@ def ticks(prices: dict[int, float], *, age: float = 1.0) -> Rows:
     rows["bid_price"], rows["ask_price"] = rows["last_price"][:, None] - 0.05, rows["last_price"][:, None] + 0.05
     rows["bid_price"][:, 1:] = rows["ask_price"][:, 1:] = 1e6
     rows["oi"], rows["volume"], rows["close"] = 75, 150, 9.0
-    return rows
+    return tops_of(rows)
 
 
 def last(market: Market) -> list[float]:
@@ -61,7 +62,7 @@ def last(market: Market) -> list[float]:
 
 
 def test_rows_stand_where_the_layout_has_them(plan: Layout) -> None:
-    found = Seats(plan).gather(snapshots=[ticks({12: 2.0, 5: 3.0, 99: 4.0, 11: 1.0})], now=NOW)
+    found = Seats(plan).gather(tops=[ticks({12: 2.0, 5: 3.0, 99: 4.0, 11: 1.0})], now=NOW)
 
     assert last(found) == [1.0, 2.0, 3.0, -1.0]
     assert found.quotes.quote_age[:3].tolist() == [1.0, 1.0, 1.0]
@@ -70,7 +71,7 @@ def test_rows_stand_where_the_layout_has_them(plan: Layout) -> None:
 
 
 def test_only_a_full_packet_has_a_book_and_its_best_level_counts(plan: Layout) -> None:
-    found = Seats(plan).gather(snapshots=[ticks({11: 1.0, 12: 2.0, 5: 3.0})], now=NOW)
+    found = Seats(plan).gather(tops=[ticks({11: 1.0, 12: 2.0, 5: 3.0})], now=NOW)
 
     assert found.quotes.bid[:2] == pytest.approx([0.95, 1.95])
     assert found.quotes.ask[:2] == pytest.approx([1.05, 2.05])
@@ -79,7 +80,7 @@ def test_only_a_full_packet_has_a_book_and_its_best_level_counts(plan: Layout) -
 
 
 def test_what_did_not_tick_is_unknown(plan: Layout) -> None:
-    found = Seats(plan).gather(snapshots=[ticks({11: 1.0})], now=NOW)
+    found = Seats(plan).gather(tops=[ticks({11: 1.0})], now=NOW)
 
     assert last(found) == [1.0, -1.0, -1.0, -1.0]
     assert np.isnan(found.received_at[1:]).all()
@@ -87,7 +88,7 @@ def test_what_did_not_tick_is_unknown(plan: Layout) -> None:
 
 
 def test_a_clock_behind_the_ticks_makes_no_negative_age(plan: Layout) -> None:
-    found = Seats(plan).gather(snapshots=[ticks({11: 1.0}, age=-3.0)], now=NOW)
+    found = Seats(plan).gather(tops=[ticks({11: 1.0}, age=-3.0)], now=NOW)
 
     assert (found.quotes.quote_age[0], found.quotes.trade_age[0]) == (0.0, 0.0)
 
@@ -96,15 +97,15 @@ def test_an_option_that_never_traded_has_no_age_of_a_trade(plan: Layout) -> None
     rows = ticks({11: 1.0})
     rows["last_trade_at"] = 0
 
-    assert np.isnan(Seats(plan).gather(snapshots=[rows], now=NOW).quotes.trade_age[0])
+    assert np.isnan(Seats(plan).gather(tops=[rows], now=NOW).quotes.trade_age[0])
 
 
 def test_without_a_snapshot_nothing_is_known(plan: Layout) -> None:
-    assert last(Seats(plan).gather(snapshots=[], now=NOW)) == [-1.0] * 4
+    assert last(Seats(plan).gather(tops=[], now=NOW)) == [-1.0] * 4
 
 
 def test_shards_complete_each_other(plan: Layout) -> None:
-    found = Seats(plan).gather(snapshots=[ticks({12: 2.0}), ticks({5: 3.0, 11: 1.0})], now=NOW)
+    found = Seats(plan).gather(tops=[ticks({12: 2.0}), ticks({5: 3.0, 11: 1.0})], now=NOW)
 
     assert last(found) == [1.0, 2.0, 3.0, -1.0]
 
@@ -114,19 +115,19 @@ def test_of_a_token_that_moved_to_another_shard_the_later_row_counts(plan: Layou
     for first, second in ((5.0, 1.0), (1.0, 5.0)):
         shards = [ticks({11: first, 5: 3.0}, age=first), ticks({11: second, 12: 2.0}, age=second)]
 
-        assert last(seats.gather(snapshots=shards, now=NOW)) == [1.0, 2.0, 3.0, -1.0]
+        assert last(seats.gather(tops=shards, now=NOW)) == [1.0, 2.0, 3.0, -1.0]
 
 
 def test_tokens_that_come_and_move_are_found_again(plan: Layout) -> None:
     seats = Seats(plan)
-    seats.gather(snapshots=[ticks({11: 1.0, 12: 2.0})], now=NOW)
+    seats.gather(tops=[ticks({11: 1.0, 12: 2.0})], now=NOW)
 
-    assert last(seats.gather(snapshots=[ticks({12: 4.0, 11: 3.0})], now=NOW)) == [3.0, 4.0, -1.0, -1.0]
-    assert last(seats.gather(snapshots=[ticks({12: 4.0, 11: 3.0, 5: 7.0})], now=NOW)) == [3.0, 4.0, 7.0, -1.0]
-    assert last(seats.gather(snapshots=[ticks({12: 5.0, 11: 6.0, 5: 8.0})], now=NOW)) == [6.0, 5.0, 8.0, -1.0]
+    assert last(seats.gather(tops=[ticks({12: 4.0, 11: 3.0})], now=NOW)) == [3.0, 4.0, -1.0, -1.0]
+    assert last(seats.gather(tops=[ticks({12: 4.0, 11: 3.0, 5: 7.0})], now=NOW)) == [3.0, 4.0, 7.0, -1.0]
+    assert last(seats.gather(tops=[ticks({12: 5.0, 11: 6.0, 5: 8.0})], now=NOW)) == [6.0, 5.0, 8.0, -1.0]
 
 
 def test_more_rows_than_one_block_are_all_read(plan: Layout) -> None:
     many = ticks({**{1_000 + number: 0.5 for number in range(5_000)}, 11: 1.0, 12: 2.0, 5: 3.0})
 
-    assert last(Seats(plan).gather(snapshots=[many], now=NOW)) == [1.0, 2.0, 3.0, -1.0]
+    assert last(Seats(plan).gather(tops=[many], now=NOW)) == [1.0, 2.0, 3.0, -1.0]

@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from market_data.batches import HEADER, Batch, BatchKind
-from market_data.bus import AsyncBus, NamedBlob, SyncBus, snapshot_key
+from market_data.batches import HEADER, TOP, Batch, BatchKind, tops_key, tops_of, unpack_tops
+from market_data.bus import AsyncBus, NamedBlob, SyncBus
 from market_data.errors import BadBatch, FeedDown, ShardTaken
 from market_data.weaving import Lane, Woven
 from tests.market_data.factories import ticks
@@ -173,14 +173,32 @@ def test_refused_blobs_leave_no_answer_for_the_next_question(sync: SyncBus) -> N
     assert sync.told(stream="S", marks=["mark"]) == set()
 
 
-def test_the_last_values_of_each_shard_lie_side_by_side(clean_redis: Redis) -> None:
+def test_the_tops_of_each_shard_lie_side_by_side(clean_redis: Redis) -> None:
     both = SyncBus(url=settings.REDIS_URL, shards=3)
     for shard, values in ((0, {7: 1.5}), (2, {8: 2.5, 7: 3.5})):
-        clean_redis.set(snapshot_key(shard), batch(values).pack())
+        clean_redis.set(tops_key(shard), tops_of(ticks(values)).tobytes())
 
-    found = both.snapshots()
+    found = both.tops()
 
     assert [rows["instrument_token"].tolist() for rows in found] == [[7], [8, 7]]
+
+
+async def test_a_snapshot_comes_with_what_prices_an_option(bus: AsyncBus, sync: SyncBus) -> None:
+    snapshot = batch({7: 1.5}, kind=BatchKind.SNAPSHOT, received_at=20.0)
+    row = snapshot.rows[0]
+    row["bid_price"], row["ask_price"] = [1, 2, 3, 4, 5], [6, 7, 8, 9, 10]
+    row["oi"], row["volume"], row["close"], row["last_trade_at"], row["kind"] = 75, 150, 9.5, 19, 2
+
+    await bus.put_snapshot(snapshot)
+
+    (tops,) = sync.tops()
+    expected = (7, 19, 2, 1.5, 1.0, 6.0, 9.5, 75, 150, 20.0)
+    assert tops.tolist() == [expected]
+
+
+def test_torn_tops_are_refused() -> None:
+    with pytest.raises(BadBatch, match="tops have 72 bytes each, was 71"):
+        unpack_tops(bytes(TOP.itemsize - 1))
 
 
 def told(found: list[tuple[str, bytes]]) -> list[object]:
