@@ -11,56 +11,19 @@ from django.utils import timezone
 from accounts.admin.deeds import may, person
 from accounts.admin.editing import ConfirmedAdmin
 from accounts.audit import record
+from market_data import catalogue_admin  # noqa: F401 (importing it registers its pages)
 from market_data.calendar import EXCHANGES
 from market_data.models import (
     Candle,
     ChainWindow,
     FeedGap,
-    Instrument,
-    InstrumentChange,
     InstrumentList,
-    InstrumentSync,
     MarketDay,
     Subscription,
 )
 from market_data.threshold_admin import PressureLimitAdmin, StalenessLimitAdmin
 from market_data.thresholds import PressureLimit, StalenessLimit
 from market_data.wish_admin import ChainWindowAdmin, InstrumentListAdmin, MarketAdmin, SubscriptionAdmin
-
-
-@admin.register(Instrument)
-class InstrumentAdmin(MarketAdmin):
-    """Contracts, listed and retired."""
-
-    date_hierarchy = "expiry"
-    list_display = ("tradingsymbol", "exchange", "name", "instrument_type", "expiry", "strike", "lot_size", "listed")
-    list_filter = ("listed", "exchange", "instrument_type", "segment")
-    search_fields = ("tradingsymbol", "name", "=instrument_token")
-    ordering = ("exchange", "tradingsymbol")
-
-
-@admin.register(InstrumentChange)
-class InstrumentChangeAdmin(MarketAdmin):
-    """What a daily load changed: new lots, new tick sizes."""
-
-    list_display = ("changed_at", "instrument", "field", "was", "became")
-    list_filter = ("field",)
-    list_select_related = ("instrument",)
-    search_fields = ("instrument__tradingsymbol",)
-    date_hierarchy = "changed_at"
-    ordering = ("-changed_at",)
-
-
-@admin.register(InstrumentSync)
-class InstrumentSyncAdmin(MarketAdmin):
-    """What each daily load read and changed."""
-
-    list_filter = ("finished_at",)
-    search_fields = ("id",)
-    list_display = ("finished_at", "read", "new", "changed", "lots", "ticks", "gone", "expired", "took_seconds")
-    date_hierarchy = "finished_at"
-    ordering = ("-finished_at",)
-
 
 admin.site.register(Subscription, SubscriptionAdmin)
 admin.site.register(InstrumentList, InstrumentListAdmin)

@@ -11,6 +11,7 @@ import structlog
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
+from market_data import freezes
 from market_data.calendar import IST
 from market_data.errors import DumpRefused, SyncRunning
 from market_data.models import InstrumentSync
@@ -150,6 +151,7 @@ def _apply(
     told("writing", 0.0)
     cursor.execute(RELEASE_TOKENS)
     written = _run(cursor, UPDATE, [now, now]) + _run(cursor, INSERT, [now, now])
+    freezes.carry()
     if written or gone or expired:
         # Without fresh numbers the planner sorts eighty thousand contracts to show a hundred.
         cursor.execute("ANALYZE market_data_instrument")

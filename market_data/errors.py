@@ -65,6 +65,13 @@ class DumpRefused(MarketDataError):
     status = 422
 
 
+class FreezeFileRefused(MarketDataError):
+    """The file of freeze quantities cannot be right; nothing was changed."""
+
+    code = "freeze_file_refused"
+    status = 422
+
+
 class SyncRunning(MarketDataError):
     """Another process is loading the instruments at this moment."""
 

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Replace
 
-from market_data import thresholds  # noqa: F401 (Django finds an app's models through this module)
+from market_data import freezes, thresholds  # noqa: F401 (Django finds an app's models through this module)
 from market_data.calendar import EXCHANGES
 
 LISTED = Q(listed=True)

@@ -16,6 +16,7 @@ from market_data.aliases import INDICES, candidates
 from market_data.bus import sync_bus
 from market_data.calendar import IST
 from market_data.errors import IndexUnknown, InstrumentUnknown
+from market_data.freezes import FreezeQuantity
 from market_data.freshness import Freshness, leaders
 from market_data.models import Instrument, InstrumentSync, Subscription
 from market_data.thresholds import ages_allowed
@@ -30,9 +31,10 @@ def listed() -> QuerySet[Instrument]:
     return Instrument.objects.filter(listed=True)
 
 
-def catalogue_version() -> int:
-    """Return a number that changes with every load of the instruments."""
-    return InstrumentSync.objects.aggregate(newest=Max("pk"))["newest"] or 0
+def catalogue_version() -> str:
+    """Return a text that changes with every load of the instruments and every freeze quantity."""
+    load = InstrumentSync.objects.aggregate(newest=Max("pk"))["newest"]
+    return f"{load}.{FreezeQuantity.objects.aggregate(newest=Max('updated_at'))['newest']}"
 
 
 def instrument_by_symbol(*, exchange: str, tradingsymbol: str) -> Instrument:

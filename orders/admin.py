@@ -16,10 +16,11 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.admin.deeds import ByTwoForm, Deed, ReasonForm, ScopedAdmin
+from accounts.admin.editing import EditableAdmin
 from accounts.errors import PlatformError
 from accounts.models import User
 from accounts.queries import Principal, principal_of
-from orders import by_hand, tasks
+from orders import by_hand, letters, tasks
 from orders.limit_admin import RiskLimitAdmin
 from orders.models import Order, OrderBudget, OrderCommand, OrderEvent, RiskLimit, Trade
 from orders.readings import BookReading, CarriedPosition, PositionGap
@@ -115,6 +116,21 @@ class CommandInline(ReadOnly, TabularInline):
     tab = True
 
 
+class DeadLetterFilter(admin.SimpleListFilter):
+    """Orders that ended without reaching their aim."""
+
+    title = "dead letter"
+    parameter_name = "dead"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer one choice."""
+        return [("1", "Ended without reaching its aim")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        """Return the dead ones where they are asked for."""
+        return letters.letters(queryset) if self.value() == "1" else queryset
+
+
 @admin.register(Order)
 class OrderAdmin(ReadOnly, ScopedAdmin):
     """Orders, newest first."""
@@ -133,14 +149,14 @@ class OrderAdmin(ReadOnly, ScopedAdmin):
         "average_price",
         "reason_code",
     )
-    list_filter = ("state", "account", "trading_day", "origin", "exchange")
+    list_filter = (DeadLetterFilter, "state", "account", "trading_day", "origin", "exchange")
     search_fields = ("tag", "broker_order_id", "tradingsymbol", "idempotency_key", "strategy")
     ordering = ("-created_at", "-id")
     list_select_related = ("account",)
     show_full_result_count = False
     inlines = (EventInline, TradeInline, CommandInline)
     actions: ClassVar[list[str]] = ["cancel_orders", "reread_books", "look_for_orders_in_doubt"]
-    actions_detail = ("resolve_by_hand",)
+    actions_detail = ("resolve_by_hand", "requeue")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         """Return the orders of the accounts the caller may see."""
@@ -148,7 +164,7 @@ class OrderAdmin(ReadOnly, ScopedAdmin):
         account_ids = _principal(request).account_ids
         return rows if account_ids is None else rows.filter(account_id__in=account_ids)
 
-    def has_trade_permission(self, request: HttpRequest) -> bool:
+    def has_trade_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Say whether the caller may act on orders."""
         return isinstance(request.user, User) and _principal(request).may("orders:write")
 
@@ -221,6 +237,23 @@ class OrderAdmin(ReadOnly, ScopedAdmin):
         )
         return self.perform(request, object_id, deed)
 
+    @action(description="Send again", icon="replay", url_path="requeue", permissions=["trade"])
+    def requeue(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Place anew what a dead order said; refused with the reason where it may be at the broker."""
+        by, sessions = _principal(request), request.kite  # type: ignore[attr-defined] # by the middleware
+        deed = Deed(
+            title="Send again",
+            explanation="A new order is placed that says the same and replaces this one. Only what never left here "
+            "may be sent again; every check is made anew.",
+            done="What {} said is on its way again.",
+            act=lambda row, *, actor, **values: letters.requeue_by_hand(
+                order_id=row.pk, principal=by, sessions=sessions, **values
+            ),
+            variant="danger",
+            stepped_up=True,
+        )
+        return self.perform(request, object_id, deed)
+
     @action(description="Read the accounts' books again", permissions=["trade"])
     def reread_books(self, request: HttpRequest, orders: QuerySet[Order]) -> None:
         """Have the books of the chosen orders' accounts read now."""
@@ -258,10 +291,13 @@ class TradeAdmin(ReadOnly, ModelAdmin):
 
 
 @admin.register(OrderBudget)
-class OrderBudgetAdmin(ReadOnly, ScopedAdmin):
-    """What the accounts have used of their order calls."""
+class OrderBudgetAdmin(EditableAdmin):
+    """What the accounts have used of their order calls, and the bounds, which stay below the broker's."""
 
+    view_scope = "orders:read"
     account_path = "account"
+    fields = ("account", ("per_second", "burst"), ("per_minute", "per_day"), ("day", "day_count"))
+    readonly_fields = ("day", "day_count")
 
     search_fields = ("account__label",)
     list_filter = ("day",)
@@ -269,6 +305,14 @@ class OrderBudgetAdmin(ReadOnly, ScopedAdmin):
     ordering = ("account__label",)
     list_display = ("account", "per_second", "burst", "per_minute", "per_day", "day", "day_count")
     list_select_related = ("account",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """An account's row is there from its first order on."""
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: OrderBudget | None = None) -> tuple[str, ...]:
+        """Whose the row is, stays."""
+        return ("account", *self.readonly_fields)
 
 
 @admin.register(BookReading)

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts.audit import record
+from accounts.audit import record, required
 from accounts.queries import Principal
 from accounts.sessions import Sessions
 from orders import intake
@@ -68,6 +68,21 @@ def requeue(*, principal: Principal, order_id: UUID, key: str, sessions: Session
     if forbidden:
         raise RequeueForbidden(f"{order.state}: {forbidden}")
     return intake.place(principal=principal, wanted=_anew(order), idempotency_key=key, sessions=sessions, now=now)
+
+
+def requeue_by_hand(*, order_id: UUID, principal: Principal, sessions: Sessions, reason: str, now: datetime) -> None:
+    """Place anew what a never-sent order said, and keep why; raises RequeueForbidden where that is not safe."""
+    with transaction.atomic():
+        # A person presses once: the key keeps a form that is sent twice from placing twice.
+        placed = requeue(principal=principal, order_id=order_id, key=f"by-hand-{order_id}", sessions=sessions, now=now)
+        record(
+            actor=principal.label,
+            action="orders.order.requeued",
+            subject=f"order:{order_id}",
+            reason=required(reason)[:200],
+            detail={"anew": str(placed.order.pk)},
+            now=now,
+        )
 
 
 def acknowledge(*, principal: Principal, order_id: UUID, reason: str, now: datetime) -> Order:

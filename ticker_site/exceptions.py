@@ -52,6 +52,20 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
     )
 
 
+def document(
+    *, code: str, http_status: int, detail: str, extra: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """Return the members of a problem document; what is refused was not sent unless `extra` says otherwise."""
+    return {
+        "type": f"urn:ticker:problem:{code}",
+        "code": code,
+        "status": http_status,
+        "detail": detail,
+        "outcome": NOT_SENT,
+        **(extra or {}),
+    }
+
+
 def _from_platform(error: PlatformError) -> Response:
     extra: dict[str, object] = {"retryable": error.retryable, "outcome": error.outcome or NOT_SENT}
     if error.field:
@@ -122,14 +136,7 @@ def _document(
     extra: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    body = {
-        "type": f"urn:ticker:problem:{code}",
-        "code": code,
-        "status": http_status,
-        "detail": detail,
-        "outcome": NOT_SENT,
-        **(extra or {}),
-    }
+    body = document(code=code, http_status=http_status, detail=detail, extra=extra)
     kept = {
         name: value for name, value in (headers or {}).items() if name in {"WWW-Authenticate", "Retry-After", "Allow"}
     }

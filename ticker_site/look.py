@@ -57,6 +57,7 @@ SECTIONS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("Instruments", "list_alt", "admin:market_data_instrument_changelist"),
         ("Instrument changes", "published_with_changes", "admin:market_data_instrumentchange_changelist"),
         ("Instrument loads", "sync", "admin:market_data_instrumentsync_changelist"),
+        ("Freeze quantities", "ac_unit", "admin:market_data_freezequantity_changelist"),
         ("Subscriptions", "rss_feed", "admin:market_data_subscription_changelist"),
         ("Saved lists", "format_list_bulleted", "admin:market_data_instrumentlist_changelist"),
         ("Chain windows", "open_in_full", "admin:market_data_chainwindow_changelist"),

@@ -20,3 +20,8 @@ urlpatterns = [
     path("api/v1/docs", DocsView.as_view(), name="api-docs"),
     path("admin/", admin.site.urls),
 ]
+
+handler400 = "ticker_site.last_resort.bad_request"
+handler403 = "ticker_site.last_resort.permission_denied"
+handler404 = "ticker_site.last_resort.not_found"
+handler500 = "ticker_site.last_resort.server_error"

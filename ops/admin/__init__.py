@@ -1,5 +1,5 @@
 """Admin pages of operations; importing the modules registers them."""
 
-from ops.admin import alerting, beat, floor, records
+from ops.admin import alerting, beat, floor, loads, records
 
-__all__ = ["alerting", "beat", "floor", "records"]
+__all__ = ["alerting", "beat", "floor", "loads", "records"]

@@ -129,6 +129,8 @@ class AccountOnTheFloorAdmin(BrokerAccountAdmin, VerbPages):
                 "fail_over",
                 "restore",
                 "halt",
+                "reconcile",
+                "flatten",
                 "cordon",
                 "uncordon",
                 "log_out",
@@ -163,6 +165,16 @@ class AccountOnTheFloorAdmin(BrokerAccountAdmin, VerbPages):
     def halt(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Stop its orders."""
         return self._on(request, object_id, "halt")
+
+    @action(description="Read the books", icon="menu_book", url_path="reconcile", permissions=["operate"])
+    def reconcile(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Compare its orders and trades with the broker's."""
+        return self._on(request, object_id, "reconcile")
+
+    @action(description="Flatten", icon="compress", url_path="flatten", permissions=["operate"])
+    def flatten(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Close its positions."""
+        return self._on(request, object_id, "flatten")
 
     def _on(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         account = self.get_object(request, object_id)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.journeys.hands import CHROMIUM, chromium
 from tests.journeys.platform import Platform, running_platform
 
 
@@ -11,6 +13,14 @@ from tests.journeys.platform import Platform, running_platform
 def running() -> Iterator[Platform]:
     """Return the platform, started once."""
     yield from running_platform()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Return the system's browser, started once."""
+    assert CHROMIUM is not None
+    with chromium(CHROMIUM) as found:
+        yield found
 
 
 @pytest.fixture

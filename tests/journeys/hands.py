@@ -1,7 +1,8 @@
-"""A person at a keyboard in front of a browser; the pointer is never used."""
+"""People in front of a browser: one with the keyboard alone, one with the pointer."""
 
 import base64
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -9,11 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
 from django_otp.oath import hotp
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.journeys.platform import ROOT, Platform, own_environment
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NEEDS_CHROMIUM = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: apt-get install chromium, then people are tried too"
+)
 PATIENCE_MILLISECONDS = 60_000
 MOST_TABS = 400
 HOLD_MILLISECONDS = 1_300
@@ -42,7 +48,7 @@ def chromium(executable: str) -> Iterator[Browser]:
 
 @dataclass
 class Person:
-    """Somebody in a browser of their own; `faults` is what the console said, which must be nothing."""
+    """Somebody in a browser of their own, with the keyboard; `faults` is what the console said: nothing, it must be."""
 
     name: str
     password: str
@@ -173,17 +179,53 @@ class Person:
         self.sees("body", words)
 
 
-def person_at(platform: Platform, browser: Browser, *, name: str, password: str) -> Person:
+@dataclass
+class Pointing(Person):
+    """Somebody who points, and types only words."""
+
+    def to(self, selector: str) -> None:
+        """Click what is looked for, wherever it can be seen."""
+        self.page.locator(selector).first.click()
+
+    def press(self, selector: str, key: str = "Enter") -> None:
+        """Click it, whatever key it answers to."""
+        del key
+        self.to(selector)
+
+    def type(self, selector: str, text: str) -> None:
+        """Click a field and type; a box to tick is ticked by the click."""
+        self.to(selector)
+        if text.strip():
+            self.page.keyboard.type(text)
+
+    def send(self, selector: str = "form button[type=submit]") -> None:
+        """Click the form's button and wait for the page that follows."""
+        with self.page.expect_navigation():
+            self.to(selector)
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose from a list, which a browser without a window draws nowhere."""
+        self.page.select_option(selector, value)
+
+    def hold(self, selector: str) -> None:
+        """Hold the button of the mouse for longer than it takes to arm."""
+        self.page.hover(selector)
+        self.page.mouse.down()
+        self.page.wait_for_timeout(HOLD_MILLISECONDS)
+        self.page.mouse.up()
+
+
+def person_at(platform: Platform, browser: Browser, *, name: str, password: str, hand: type[Person] = Person) -> Person:
     """Give somebody a browser."""
     context: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     context.set_default_timeout(PATIENCE_MILLISECONDS)
-    person = Person(name=name, password=password, platform=platform, page=context.new_page())
+    person = hand(name=name, password=password, platform=platform, page=context.new_page())
     person.page.on("console", lambda said: person.hear(said.type, said.text, said.location["url"]))
     person.page.on("pageerror", lambda error: person.faults.append(str(error)))
     return person
 
 
-def newcomer(platform: Platform, browser: Browser, *, name: str) -> Person:
+def newcomer(platform: Platform, browser: Browser, *, name: str, hand: type[Person] = Person) -> Person:
     """Return another administrator, who has not signed in yet."""
     password = f"{name}-at-the-desk-4711"
     subprocess.run(
@@ -200,4 +242,4 @@ def newcomer(platform: Platform, browser: Browser, *, name: str) -> Person:
         check=True,
         timeout=60,
     )
-    return person_at(platform, browser, name=name, password=password)
+    return person_at(platform, browser, name=name, password=password, hand=hand)

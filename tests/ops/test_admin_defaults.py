@@ -62,11 +62,13 @@ EDIT = {
     "greeks.dividendsetting": "ops:write",
     "greeks.ratesetting": "ops:write",
     "market_data.chainwindow": "market:write",
+    "market_data.freezequantity": "ops:write",
     "market_data.instrumentlist": "market:write",
     "market_data.marketday": "ops:write",
     "market_data.pressurelimit": "ops:write",
     "market_data.stalenesslimit": "ops:write",
     "ops.alertchannel": "ops:write",
+    "orders.orderbudget": "ops:write",
     "orders.risklimit": "ops:write",
 }
 # Wishes for data are made and ended, by whoever may wish.

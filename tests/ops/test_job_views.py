@@ -10,6 +10,7 @@ from accounts.models import AuditEntry, User
 from accounts.queries import principal_of
 from ops.tasks import JOBS
 from tests.factories import BrokerAccountFactory, UserFactory, principal
+from tests.panel_client import PanelClient
 from tests.security.conftest import client_of
 from ticker_site.celery import app
 
@@ -32,6 +33,17 @@ def test_a_job_is_put_into_its_queue_and_on_record(operator: APIClient, clean_re
     assert answer.json()["job"] == name
     assert AuditEntry.objects.filter(action="ops.job.started", subject=name).count() == 1
     assert sum(queued(queue) for queue in ("orders", "default", "greeks")) == 1
+
+
+def test_somebody_loads_the_instruments_from_their_page(db: None, clean_redis: Redis) -> None:
+    browser = PanelClient()
+    browser.force_login(UserFactory(role=User.Role.OPERATOR, is_staff=True))
+
+    answer: Any = browser.post("/admin/market_data/instrumentsync/refresh/", {"reason": "a new contract"})
+
+    assert answer.status_code == 302, answer.text
+    assert AuditEntry.objects.get(action="ops.job.started", subject="instruments").reason == "a new contract"
+    assert queued("default") == 1
 
 
 def test_an_unknown_job_is_named(operator: APIClient) -> None:

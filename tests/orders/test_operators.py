@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry, Credential, User
-from orders.models import OrderCommand, RiskLimit
+from orders.models import Order, OrderBudget, OrderCommand, RiskLimit
 from orders.states import State
 from tests.factories import UserFactory
 from tests.orders.conftest import Desk
@@ -143,3 +143,46 @@ def test_the_command_fails_where_a_book_cannot_be_read(desk: Desk) -> None:
 def test_the_command_knows_no_strangers(desk: Desk) -> None:
     with pytest.raises(CommandError, match="no trading account"):
         call_command("reconcile_orders", "--account", "nobody")
+
+
+def test_what_never_left_is_sent_again_with_a_reason(desk: Desk, staff: Client) -> None:
+    order = desk.place(quantity=100_000)
+    page = reverse("admin:orders_order_requeue", args=[order.pk])
+
+    for _ in range(2):
+        staff.post(page, {"reason": "the limit was wrong"})
+
+    (anew,) = Order.objects.filter(replaces=order)
+    assert anew.quantity == order.quantity
+    assert AuditEntry.objects.get(action="orders.order.requeued").reason == "the limit was wrong"
+
+
+def test_what_may_have_left_is_not_sent_again(desk: Desk, staff: Client) -> None:
+    order = desk.patient()
+
+    answer = staff.post(reverse("admin:orders_order_requeue", args=[order.pk]), {"reason": "hurry"})
+
+    assert "it has not ended" in answer.content.decode()
+    assert not Order.objects.filter(replaces=order).exists()
+
+
+def test_the_list_shows_dead_letters_alone(desk: Desk, staff: Client) -> None:
+    dead, alive = desk.place(quantity=100_000), desk.patient()
+
+    shown = staff.get(f"{reverse('admin:orders_order_changelist')}?dead=1").content.decode()
+
+    assert str(dead.pk) in shown
+    assert str(alive.pk) not in shown
+
+
+@pytest.mark.parametrize(("per_second", "kept"), [("5", 5), ("11", 8)])
+def test_a_budget_is_edited_below_the_brokers_bound(desk: Desk, staff: Client, per_second: str, kept: int) -> None:
+    desk.submit(desk.place())
+    budget = OrderBudget.objects.get(account=desk.account)
+    body = {"per_second": per_second, "burst": "2", "per_minute": "300", "per_day": "4000", "reason": "a slow day"}
+
+    answer = staff.post(reverse("admin:orders_orderbudget_change", args=[budget.pk]), body)
+
+    budget.refresh_from_db()
+    assert answer.status_code in {200, 302}
+    assert budget.per_second == kept

@@ -14,6 +14,7 @@
   apply(read());
   document.addEventListener("DOMContentLoaded", () => {
     const select = document.getElementById("theme");
+    if (!select) return;
     select.value = read();
     select.addEventListener("change", () => {
       localStorage.setItem(KEY, JSON.stringify(select.value));

@@ -1,48 +1,17 @@
-"""What people do at the panel, in a browser, with the keyboard alone."""
+"""What people do at the panel, in a browser: with the keyboard alone, and with the pointer."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.journeys.hands import Person, chromium, newcomer
+from tests.journeys.hands import NEEDS_CHROMIUM, Person, Pointing, newcomer
 from tests.journeys.platform import Platform, eventually
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.xdist_group("journeys"),
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no Chromium here: apt-get install chromium, then people are tried too"
-    ),
-]
+pytestmark = [pytest.mark.xdist_group("journeys"), NEEDS_CHROMIUM]
 SECONDS = 60.0
-# On pages we draw ourselves every rule counts; on the admin library's pages those of WCAG 2.2 A and AA.
-WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
-OWN = [("/admin/desk/", "#matrix .name"), ("/admin/chains/", "#chain tr"), ("/admin/candles/", "#rows tr")]
-PAGES = [("/admin/", "#main"), ("/admin/orders/order/", "#main"), ("/admin/accounts/brokeraccount/", "#main")]
-MORE = [
-    (f"/admin/{name}/", "#main")
-    for name in (
-        "accounts/approval",
-        "accounts/auditentry",
-        "accounts/credential",
-        "accounts/tradinghalt",
-        "accounts/user/add",
-        "django_celery_beat/periodictask",
-        "market_data/instrument",
-        "market_data/marketday/add",
-        "ops/alert",
-        "ops/alertchannel/add",
-        "orders/risklimit/add",
-        "orders/trade",
-        "portfolio/reading",
-        "webhooks/message",
-    )
-]
 ACCOUNT = "/admin/accounts/brokeraccount/"
 ORDER = {
     "account": "sbx001",
@@ -55,26 +24,25 @@ ORDER = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Return the browser of the module."""
-    assert CHROMIUM is not None
-    with chromium(CHROMIUM) as found:
-        yield found
+@pytest.fixture(scope="module", params=[Person, pytest.param(Pointing, marks=pytest.mark.long)])
+def hand(request: pytest.FixtureRequest) -> type[Person]:
+    """Return what people use: the keyboard, or the pointer."""
+    found: type[Person] = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
-def colleague(running: Platform, browser: Browser) -> Person:
+def colleague(running: Platform, browser: Browser, hand: type[Person]) -> Person:
     """Return a second person, signed in."""
-    person = newcomer(running, browser, name="meera")
+    person = newcomer(running, browser, name=f"meera-{hand.__name__.lower()}", hand=hand)
     person.sign_in()
     return person
 
 
 @pytest.fixture(scope="module")
-def operator(running: Platform, browser: Browser) -> Person:
+def operator(running: Platform, browser: Browser, hand: type[Person]) -> Person:
     """Return the person who runs the floor, signed in in a browser of their own."""
-    person = newcomer(running, browser, name="asha")
+    person = newcomer(running, browser, name=f"asha-{hand.__name__.lower()}", hand=hand)
     person.sign_in()
     return person
 
@@ -113,8 +81,10 @@ def approve(colleague: Person) -> None:
     colleague.do_in_the_admin('a[href$="/approve/"]', words="is approved", reason="seen")
 
 
-def test_somebody_signs_in_with_an_app_and_again_with_its_next_code(platform: Platform, browser: Browser) -> None:
-    person = newcomer(platform, browser, name="ravi")
+def test_somebody_signs_in_with_an_app_and_again_with_its_next_code(
+    platform: Platform, browser: Browser, hand: type[Person]
+) -> None:
+    person = newcomer(platform, browser, name=f"ravi-{hand.__name__.lower()}", hand=hand)
 
     person.sign_in()
     person.sees("#trading", "ACTIVE")
@@ -200,9 +170,7 @@ def test_trading_is_killed_by_one_and_released_by_two(admin: Person, platform: P
     admin.confirm(reason="runaway strategy")
     admin.sees("#trading", "HALTED")
     admin.sees("#alarm", "Trading is HALTED")
-    refused = platform.api(
-        "POST", "/orders", {**ORDER, "price": 100.0}, **{"Idempotency-Key": "keyboard-halted"}
-    ).json()
+    refused = platform.api("POST", "/orders", {**ORDER, "price": 100.0}, **{"Idempotency-Key": str(uuid4())}).json()
     admin.hold("#kill")
     admin.confirm(reason="mended", step="ask")
     approve(colleague)
@@ -228,45 +196,3 @@ def test_an_order_in_doubt_is_resolved_by_two(admin: Person, platform: Platform,
     admin.do_in_the_admin('a[href$="/resolve/"]', reason="the broker never had it", words="is resolved")
 
     assert state_of(platform, order_id) == "NOT_PLACED"
-
-
-def judge(person: Person, path: str, landmark: str, *, theme: str, options: dict[str, Any] | None) -> list[str]:
-    """Return what axe-core finds on the page in a theme."""
-    person.page.context.add_init_script(f"localStorage.setItem('_x_adminTheme', JSON.stringify('{theme}'))")
-    person.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-    person.open(path)
-    person.page.wait_for_selector(landmark)
-    found = Axe().run(person.page, options=options).response["violations"]
-    return [f"{each['id']}: {each['nodes'][0]['html'][:160]}" for each in found]
-
-
-@pytest.mark.parametrize("theme", ["dark", pytest.param("light", marks=pytest.mark.long)])
-@pytest.mark.parametrize(("path", "landmark"), OWN, ids=lambda value: value.strip("/"))
-def test_a_machine_finds_no_barrier_on_our_own_pages(admin: Person, path: str, landmark: str, theme: str) -> None:
-    assert judge(admin, path, landmark, theme=theme, options=None) == []
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize(("path", "landmark"), PAGES, ids=lambda value: value.strip("/"))
-def test_a_machine_finds_no_barrier_in_the_admin(admin: Person, path: str, landmark: str, theme: str) -> None:
-    assert judge(admin, path, landmark, theme=theme, options=WCAG) == []
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize(("path", "landmark"), MORE, ids=lambda value: value.strip("/"))
-def test_a_machine_finds_no_barrier_on_more_pages(admin: Person, path: str, landmark: str, theme: str) -> None:
-    assert judge(admin, path, landmark, theme=theme, options=WCAG) == []
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize(("path", "landmark"), OWN, ids=lambda value: value.strip("/"))
-def test_our_pages_never_scroll_sideways(admin: Person, path: str, landmark: str, width: int) -> None:
-    admin.page.set_viewport_size({"width": width, "height": 900})
-    admin.open(path)
-    admin.page.wait_for_selector(landmark)
-
-    assert admin.page.evaluate("document.documentElement.scrollWidth") <= width
-    admin.page.set_viewport_size({"width": 1280, "height": 900})
