@@ -64,10 +64,8 @@ def carry() -> int:
     return changed
 
 
-def load(
-    *, exchange: str, quantities: Mapping[str, int], actor: str, reason: str, now: datetime, keep: bool = True
-) -> FreezeReport:
-    """Keep the quantities of an exchange's underlyings; those not named stay. Without `keep` nothing is changed."""
+def load(*, exchange: str, quantities: Mapping[str, int], actor: str, reason: str, now: datetime) -> FreezeReport:
+    """Keep the quantities of an exchange's underlyings; those not named stay."""
     with transaction.atomic():
         held = dict(FreezeQuantity.objects.filter(exchange=exchange).values_list("name", "quantity"))
         other = {name: quantity for name, quantity in quantities.items() if held.get(name) != quantity}
@@ -87,7 +85,6 @@ def load(
             detail={name: str(quantity) for name, quantity in sorted(other.items())[:200]},
             now=now,
         )
-        transaction.set_rollback(not keep)
     new = len(other.keys() - held.keys())
     return FreezeReport(read=len(quantities), new=new, changed=len(other) - new, contracts=contracts)
 

@@ -1,8 +1,10 @@
 """Quantities that exchanges freeze, and the contracts that follow them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 
 from accounts.models import AuditEntry, User
@@ -27,10 +29,8 @@ def panel() -> PanelClient:
     return browser
 
 
-def put(quantity: int, *, keep: bool = True) -> FreezeReport:
-    return freezes.load(
-        exchange="NFO", quantities={"NIFTY": quantity}, actor="asha", reason="a notice", now=NOW, keep=keep
-    )
+def put(quantity: int) -> FreezeReport:
+    return freezes.load(exchange="NFO", quantities={"NIFTY": quantity}, actor="asha", reason="a notice", now=NOW)
 
 
 def frozen(symbol: str) -> int | None:
@@ -69,14 +69,21 @@ def test_a_second_load_names_what_changed() -> None:
     assert frozen("NIFTY26AUG25000CE") == 1200
 
 
-def test_a_load_that_is_only_tried_changes_nothing() -> None:
+def test_the_command_tries_a_file_and_then_loads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     load(CALL)
+    (file := tmp_path / "qtyfreeze.csv").write_text(FILE)
 
-    report = put(1800, keep=False)
+    call_command("load_freeze_quantities", file, reason="a notice", preview=True)
+    tried = frozen("NIFTY26AUG25000CE")
+    call_command("load_freeze_quantities", file, reason="a notice")
 
-    assert report.contracts == 1
-    assert frozen("NIFTY26AUG25000CE") is None
-    assert not AuditEntry.objects.filter(action="market_data.freezequantity.loaded").exists()
+    assert (tried, frozen("NIFTY26AUG25000CE")) == (None, 1800)
+    assert "2 read, 2 new, 0 changed; 1 contracts follow" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"nowhere\.csv"):
+        call_command("load_freeze_quantities", tmp_path / "nowhere.csv", reason="a notice")
 
 
 def test_clients_that_keep_contracts_ask_again_after_a_change() -> None:

@@ -9,8 +9,8 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from accounts.management.operating import Answer, OperatorCommand, Trial, taken_back
+from accounts.management.whoami import operator_name
 from ops import failover
-from ops.management.whoami import operator_name
 
 EXAMPLES = """examples:
   manage.py fail_over desk-1 --dry-run                               what would move, and to whom

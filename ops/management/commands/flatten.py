@@ -8,9 +8,9 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.management.operating import Answer, OperatorCommand, Trial, taken_back
+from accounts.management.whoami import operator_name
 from accounts.sessions import Sessions
 from ops import clearing
-from ops.management.whoami import operator_name
 from ops.stops import HaltReport
 from orders.clock import DatabaseClock
 

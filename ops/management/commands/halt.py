@@ -6,9 +6,9 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.management.operating import Answer, OperatorCommand
+from accounts.management.whoami import operator_name
 from accounts.models import TradingHalt
 from ops import clearing, halt
-from ops.management.whoami import operator_name
 
 EXAMPLES = """examples:
   manage.py halt --reason "runaway strategy"                          everything

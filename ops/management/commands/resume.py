@@ -7,10 +7,10 @@ from django.utils import timezone
 
 from accounts.audit import required
 from accounts.management.operating import Answer, OperatorCommand
+from accounts.management.whoami import operator_name
 from accounts.models import TradingHalt
 from accounts.queries import open_halts
 from ops import halt
-from ops.management.whoami import operator_name
 
 EXAMPLES = """examples:
   manage.py resume                                       list what is halted
