@@ -122,7 +122,7 @@ class DeadLetterFilter(admin.SimpleListFilter):
     title = "dead letter"
     parameter_name = "dead"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, *_: Any) -> list[tuple[str, str]]:
         """Offer one choice."""
         return [("1", "Ended without reaching its aim")]
 
