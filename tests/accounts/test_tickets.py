@@ -15,6 +15,7 @@ from accounts.evidence import Evidence, EvidenceExpired, Memory, spoken, ticket_
 from accounts.models import ApiKey, User
 from accounts.queries import Principal, principal_of
 from accounts.tickets import LIFE, SOCKET_LIFE, Holder, TicketRefused, issue, redeem
+from market_data.sockets import close_code
 from tests.factories import UserFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
@@ -83,6 +84,16 @@ def test_its_time_is_an_hour() -> None:
     with pytest.raises(EvidenceExpired):
         principal(evidence, now=NOW + SOCKET_LIFE)
     assert evidence.overdue_seconds(now=NOW + SOCKET_LIFE + timedelta(seconds=9)) == 9
+
+
+@pytest.mark.parametrize(("overdue", "code"), [(-1, None), (24, None), (25, 3005)])
+def test_who_was_told_of_the_end_has_25_seconds_for_a_fresh_ticket(overdue: int, code: int | None) -> None:
+    evidence = opened(issue(principal=principal_of(UserFactory(administrator=True)), now=NOW))
+    principal(evidence)
+
+    now = NOW + SOCKET_LIFE + timedelta(seconds=overdue)
+
+    assert async_to_sync(close_code)(evidence, lambda _: None, now=now) == code
 
 
 def test_a_fresh_ticket_of_the_same_person_renews_it() -> None:

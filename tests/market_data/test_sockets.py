@@ -191,7 +191,10 @@ def test_a_refresh_with_a_bad_ticket_is_a_fault_and_the_socket_lives(watchful: W
         assert program.expect("pong")["id"] == 7
 
 
-def test_a_socket_whose_ticket_is_long_over_is_closed_to_come_back(watchful: WebProcess) -> None:
+def test_a_socket_whose_ticket_is_long_over_is_closed_to_come_back(
+    watchful: WebProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("market_data.sockets.GRACE_SECONDS", 1.0)
     fresh = ticket(age=SOCKET_LIFE - timedelta(seconds=1))
     with with_ticket(watchful, fresh) as program, pytest.raises(ConnectionClosed) as closed:
         program.until(lambda _: False, seconds=60)

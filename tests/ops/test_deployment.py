@@ -151,6 +151,15 @@ def test_the_proxy_repeats_no_write_and_hides_the_metrics() -> None:
     assert text.count("{") == text.count("}")
 
 
+def test_the_proxy_waits_for_no_client_that_drips() -> None:
+    """A web process reads requests that are whole: nginx gathers head and body, and gives up after ten seconds."""
+    text = (ROOT / "deploy/nginx/nginx.conf").read_text()
+
+    directives = [line.strip() for line in text.splitlines()]
+    assert {"client_header_timeout 10s;", "client_body_timeout 10s;", "client_max_body_size 256k;"} <= set(directives)
+    assert "proxy_request_buffering" not in text
+
+
 def rules() -> list[Any]:
     groups = yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]

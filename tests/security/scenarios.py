@@ -12,6 +12,7 @@ KEYS, TOKENS = "tests/accounts/test_authentication.py", "tests/accounts/test_tok
 RATES, REDACTION = "tests/accounts/test_rates.py", "tests/accounts/test_redaction.py"
 SIGN_IN, PARSERS = "tests/accounts/test_sign_in.py", "tests/accounts/test_parsers.py"
 BODY, DELIVERY = "tests/ticker_site/test_bounded_body.py", "tests/webhooks/test_delivery.py"
+DEPLOYMENT = "tests/ops/test_deployment.py"
 SEMGREP = "tests/security/test_semgrep_rules.py"
 
 SCENARIOS: dict[str, list[tuple[str, str]]] = {
@@ -58,7 +59,11 @@ SCENARIOS: dict[str, list[tuple[str, str]]] = {
     ],
     "SEC-027 too many requests": [(RATES, "test_too_many_are_told_when_to_come_back")],
     "SEC-028 too many from many places": [(RATES, "test_two_processes_share_one_count")],
-    "SEC-029 a request that drips": [(DELIVERY, "test_a_receiver_that_drips_is_given_up")],
+    "SEC-029 a request that drips": [
+        (BODY, "test_a_body_that_drips_is_given_up"),
+        (DEPLOYMENT, "test_the_proxy_waits_for_no_client_that_drips"),
+        (DELIVERY, "test_a_receiver_that_drips_is_given_up"),
+    ],
     "SEC-030 an error that tells of the inside": [(A02, "test_an_error_tells_nothing_about_the_inside")],
     "SEC-031 personal data in the log": [(REDACTION, "test_a_log_line_and_its_traceback_hold_no_secret")],
     "SEC-032 a credential in an answer": [

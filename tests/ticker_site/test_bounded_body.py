@@ -1,5 +1,7 @@
-"""Bodies beyond the limit never reach the application."""
+"""Bodies beyond the limit, or too slow, never reach the application."""
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -60,3 +62,49 @@ async def test_an_undeclared_body_is_cut_at_the_limit() -> None:
     sent = await ask([b"x" * LIMIT, b"x"])
 
     assert sent[0]["status"] == 413
+
+
+@pytest.mark.asyncio
+async def test_a_body_that_drips_is_given_up() -> None:
+    sent: list[Message] = []
+
+    async def drip() -> Message:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async with asyncio.timeout(30):
+        await BoundedBody(application, seconds=0.1)({"type": "http", "headers": []}, drip, send)
+
+    problem = json.loads(sent[1]["body"])
+    assert (sent[0]["status"], problem["code"], problem["outcome"]) == (408, "body_too_slow", "not_sent")
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+@pytest.mark.asyncio
+async def test_a_client_whose_body_is_whole_may_wait_for_its_answer() -> None:
+    parts: list[Message] = [
+        {"type": "http.request", "body": b"x", "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Message:
+        if len(parts) == 1:
+            await asyncio.sleep(0.2)
+        return parts.pop(0)
+
+    async def patient(scope: Message, receive: Any, send: Any) -> None:
+        assert (await receive())["body"] == b"x"
+        assert (await receive())["type"] == "http.disconnect"
+        await send("gone")
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await BoundedBody(patient, seconds=0.1)({"type": "http", "headers": []}, receive, send)
+
+    assert sent == ["gone"]
