@@ -10,6 +10,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from market_data.bus import sync_bus
+from ops import status
+from ops.metrics import families
+from ops.pulse import listen
+from tests.architecture.sources import ROOT
 from tests.factories import CredentialFactory, UserFactory
 from tests.orders.factories import OrderFactory
 
@@ -21,6 +25,62 @@ REPORT: dict[str, Any] = {
     "counts": {"frames": 7, "packets": 70},
     "lost_batches": 1,
 }
+
+
+# What the former service exported, or its documents asked for, as its own description lists it.
+FORMER = """
+http_requests_total http_request_duration_seconds order_requests_total order_requests_completed
+order_execution_duration_seconds order_execution_success_rate circuit_breaker_state circuit_breaker_failures_total
+task_queue_depth task_queue_depth_total order_dead_letter_queue_depth order_dead_letter_total
+active_subscriptions_total websocket_connections_total websocket_messages_total websocket_pool_connections
+websocket_pool_subscribed_tokens websocket_pool_target_tokens websocket_pool_capacity_utilization_percent
+websocket_pool_subscriptions_total websocket_pool_unsubscriptions_total websocket_pool_subscription_errors_total
+websocket_pool_connected_status instrument_cache_size instrument_lookups_total kite_api_calls_total
+kite_api_errors_total database_queries_total database_query_duration_seconds redis_operations_total
+redis_publish_size_bytes redis_publish_total redis_publish_failures redis_circuit_open_drops redis_circuit_state
+tick_processing_latency_seconds greeks_calculation_latency_seconds tick_batch_flush_latency_seconds
+ticks_processed_total ticks_published_total tick_batch_size tick_batches_flushed_total tick_batch_fill_rate
+tick_processing_errors_total tick_validation_errors_total tick_processor_active_accounts
+tick_processor_underlying_price tick_batch_pending_size greeks_calculations_total market_depth_updates_total
+ticker_ticks_received_total ticker_ticks_published_total ticker_ticks_dropped_total ticker_publish_latency_seconds
+ticker_pending_publishes ticker_backpressure_level ticker_ingestion_rate_per_sec ticker_publish_rate_per_sec
+kite_websocket_subscriptions_current kite_websocket_subscriptions_limit
+kite_websocket_subscription_utilization_percent kite_websocket_connections_active kite_websocket_connections_limit
+kite_websocket_total_capacity_utilization_percent kite_api_rate_limit_remaining kite_api_rate_limit_exceeded_total
+kite_api_calls_per_second kite_order_rate_current kite_order_queue_depth kite_daily_order_count
+kite_daily_api_requests kite_access_token_expiry_seconds kite_session_active trading_account_connection_status
+trading_account_connection_status_change_timestamp service_health service_uptime service_restarts service_requests
+service_errors service_cpu service_memory service_disk service_network service_dependency_* service_connections
+service_queue service_cache auth_failures_total auth_success_total access_denied_total credential_access_total
+db_pool_* lock_wait_time_seconds executor_queue_depth kite_failover_*
+"""
+
+
+def table_rows(*, first: str) -> list[list[str]]:
+    """Return the rows of the table in docs/metrics.md whose first column is headed so."""
+    _, _, rest = (ROOT / "docs/metrics.md").read_text().partition(f"| {first} |")
+    lines = rest.partition("\n\n")[0].splitlines()[2:]
+    return [line.strip("|").split("|") for line in lines]
+
+
+def exported() -> set[str]:
+    """Return the name of every family, with a sample now or without."""
+    now = timezone.now()
+    return {metric.name for metric in families(state=status.snapshot(now=now), pulse=listen())}
+
+
+def test_every_metric_is_explained_and_nothing_else() -> None:
+    explained = {name for row in table_rows(first="metric") for name in re.findall(r"`(\w+)`", row[0])}
+
+    assert explained == exported()
+
+
+def test_every_name_of_the_former_service_is_answered_with_what_there_is() -> None:
+    rows = table_rows(first="former name")
+
+    assert {name for row in rows for name in re.findall(r"`([\w*]+)`", row[0])} == set(FORMER.split())
+    assert {name for row in rows for name in re.findall(r"\bticker_\w+", row[1])} - exported() == set()
+    assert all(row[1].strip() for row in rows)
 
 
 def page_of(client: Client) -> str:
