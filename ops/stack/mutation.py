@@ -57,9 +57,13 @@ CAMPAIGNS: Mapping[str, tuple[Campaign, ...]] = {
         Campaign(modules=("orders/states.py",), tests=("tests/orders/test_states.py",), at_once=1),
         Campaign(
             modules=("orders/risk.py",),
-            tests=("tests/orders/test_risk.py", "tests/orders/test_stakes.py"),
-            at_once=1,
-            only=EVERY_FIFTH,
+            tests=(
+                "tests/orders/test_denials.py",
+                "tests/orders/test_risk.py::test_a_check_denies_only_beyond_its_bound",
+                "tests/orders/test_risk.py::test_a_patient_price_is_never_collared",
+                "tests/orders/test_risk.py::test_only_what_makes_a_position_smaller_reduces",
+                "tests/orders/test_stakes.py::test_a_check_denies_only_beyond_its_bound",
+            ),
         ),
         Campaign(
             modules=("orders/updates.py", "orders/reconciliation.py"),
