@@ -62,6 +62,14 @@ class PostbackRefused(OrdersError):
     status = 403
 
 
+class MarginUnavailable(OrdersError):
+    """A limit asks for the order's margin, and the broker cannot tell it at this moment."""
+
+    code = "margin_unavailable"
+    status = 503
+    retryable = True
+
+
 class PriceUnavailable(OrdersError):
     """The last price is needed to judge the order and cannot be had at this moment."""
 

@@ -22,11 +22,12 @@ from kite.errors import KiteError
 from kite.types import OrderType, Variety
 from market_data.models import Instrument
 from market_data.queries import instrument_by_symbol
-from orders import changes, claims, hours, pricing, risk, tasks, updates
+from orders import changes, claims, hours, means, pricing, risk, tasks, updates
 from orders.drafts import Source, Wanted, draft, fingerprint
 from orders.errors import (
     ChangeForbidden,
     IdempotencyMismatch,
+    MarginUnavailable,
     NothingToExit,
     OrderEnded,
     OrderUnknown,
@@ -34,9 +35,9 @@ from orders.errors import (
     ReplacementForbidden,
 )
 from orders.models import Order, OrderCommand
-from orders.objections import Denial
+from orders.objections import Denial, Margin
 from orders.parents import OrderGroup
-from orders.queries import similar_exists
+from orders.queries import margin_is_limited, similar_exists
 from orders.states import FINAL, State
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,15 @@ DUPLICATE_WINDOW = timedelta(seconds=2)
 # The broker allows 25 changes of one order; what remains is for hands in need.
 MAX_MODIFICATIONS = 20
 REPLACEABLE = frozenset({State.DENIED, State.EXPIRED_LOCAL, State.REJECTED, State.NOT_PLACED})
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an order is judged by and no transaction may wait for; the margin only where a limit needs it."""
+
+    instrument: Instrument
+    price: pricing.Price | None
+    margin: Margin | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +98,10 @@ def enter(*, wanted: Wanted, source: Source, sessions: Sessions, now: datetime) 
     earlier = _earlier(order)
     if earlier is not None:
         return earlier
-    instrument, price = _look_up(order, sessions=sessions, now=now)
+    seen = _look_up(order, sessions=sessions, now=now)
     try:
         with transaction.atomic():
-            _write(order, wanted=wanted, instrument=instrument, price=price)
+            _write(order, wanted=wanted, seen=seen)
     except IntegrityError:
         # The same key came twice at once, and the other request was first.
         earlier = _earlier(order)
@@ -104,15 +114,15 @@ def enter(*, wanted: Wanted, source: Source, sessions: Sessions, now: datetime) 
 def judge(*, wanted: Wanted, source: Source, sessions: Sessions, now: datetime, ahead: Sequence[Order] = ()) -> Judged:
     """Say what the checks think of an order at this moment, behind others not yet made, and write nothing."""
     order = draft(wanted, source=source, now=now)
-    instrument, price = _look_up(order, sessions=sessions, now=now)
-    facts = _facts(order, wanted=wanted, instrument=instrument, price=price)
+    seen = _look_up(order, sessions=sessions, now=now)
+    facts = _facts(order, wanted=wanted, seen=seen)
     exposure = replace(
         facts.exposure,
         open_orders=facts.exposure.open_orders + len(ahead),
         day_notional=facts.exposure.day_notional + sum(each.notional for each in ahead),
     )
     facts = replace(facts, exposure=exposure)
-    return Judged(order, instrument, risk.denial_at_intake(order=order, facts=facts, sliced=wanted.autoslice))
+    return Judged(order, seen.instrument, risk.denial_at_intake(order=order, facts=facts, sliced=wanted.autoslice))
 
 
 def modify(
@@ -185,12 +195,12 @@ def visible_order(*, principal: Principal, order_id: UUID) -> Order:
     return order
 
 
-def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: pricing.Price | None) -> None:
+def _write(order: Order, *, wanted: Wanted, seen: Seen) -> None:
     _serialise_content(order)
     if order.variety == Variety.ICEBERG and order.group is None:
         order.group, order.leg = _group_of_parts(order, wanted=wanted), 0
     order.replaces = _replaced(order, wanted.replaces)
-    facts = _facts(order, wanted=wanted, instrument=instrument, price=price)
+    facts = _facts(order, wanted=wanted, seen=seen)
     denial = risk.denial_at_intake(order=order, facts=facts)
     # A long queue is not woken order by order: whoever leaves it wakes the next one.
     woken = denial is None and facts.exposure.waiting < tasks.WOKEN_AT_ONCE
@@ -204,11 +214,12 @@ def _write(order: Order, *, wanted: Wanted, instrument: Instrument, price: prici
     updates.record(order=order, before=None, move=first, now=order.created_at)
     if woken:
         transaction.on_commit(partial(tasks.knock, tasks.submit_order, order.pk))
-    if price is not None and not price.band_known:
-        after_commit(tasks.learn_soon, account_id=order.account_id, instrument_id=instrument.pk)
+    if seen.price is not None and not seen.price.band_known:
+        after_commit(tasks.learn_soon, account_id=order.account_id, instrument_id=seen.instrument.pk)
 
 
-def _facts(order: Order, *, wanted: Wanted, instrument: Instrument, price: pricing.Price | None) -> risk.Facts:
+def _facts(order: Order, *, wanted: Wanted, seen: Seen) -> risk.Facts:
+    price = seen.price
     standing = claims.standing_of(order, now=order.created_at)
     return risk.Facts(
         account=standing.account,
@@ -216,23 +227,33 @@ def _facts(order: Order, *, wanted: Wanted, instrument: Instrument, price: prici
         bounds=standing.bounds,
         exposure=standing.exposure,
         stake=standing.stake,
-        instrument=instrument,
+        instrument=seen.instrument,
         similar=not wanted.allow_duplicate and similar_exists(order=order, within=DUPLICATE_WINDOW),
         last_price=price.rupees if price else None,
         price_age_seconds=price.age_seconds if price else 0.0,
         band=price.band if price else None,
         market=hours.market_at(exchange=order.exchange, at=order.created_at),
+        margin=seen.margin,
     )
 
 
-def _look_up(order: Order, *, sessions: Sessions, now: datetime) -> tuple[Instrument, pricing.Price | None]:
-    """Complete the draft with what the instrument says, and return its last price."""
+def _look_up(order: Order, *, sessions: Sessions, now: datetime) -> Seen:
+    """Complete the draft with what the instrument says, and return it with what had to be asked of others."""
     instrument = instrument_by_symbol(exchange=order.exchange, tradingsymbol=order.tradingsymbol)
     order.instrument_token = instrument.instrument_token
     price = _last_price(order, instrument, sessions=sessions, now=now)
     reference = risk.reference_price(order=order, last_price=price.rupees if price else None)
     order.notional = (reference or Decimal(0)) * order.quantity
-    return instrument, price
+    margin = _margin(order, reference, sessions=sessions, now=now) if margin_is_limited(order=order) else None
+    return Seen(instrument, price, margin)
+
+
+def _margin(order: Order, price: Decimal | None, *, sessions: Sessions, now: datetime) -> Margin:
+    """Return what the order would block; raise MarginUnavailable where nobody can tell."""
+    try:
+        return means.margin_for(order=order, price=price or Decimal(0), sessions=sessions, now=now)
+    except (KiteError, PlatformError) as error:
+        raise MarginUnavailable(f"the margin of the order is not known: {error}") from error
 
 
 def _group_of_parts(order: Order, *, wanted: Wanted) -> OrderGroup:

@@ -351,6 +351,7 @@ class RiskLimit(models.Model):
     max_position = models.PositiveBigIntegerField(null=True, blank=True)
     max_exposure = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
     max_day_loss = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
+    max_margin_percent = models.DecimalField(max_digits=6, decimal_places=2, null=True, blank=True)
     collar_percent = models.DecimalField(max_digits=6, decimal_places=2, null=True, blank=True)
 
     class Meta:

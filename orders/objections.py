@@ -29,6 +29,14 @@ class Market(StrEnum):
     CLOSED = "closed"
 
 
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """What the broker would block for an order and what the account has left, in rupees."""
+
+    needed: Decimal
+    available: Decimal
+
+
 def largest_slice(*, freeze: int, lot: int) -> int:
     """Return the largest quantity in whole lots that the exchange does not freeze."""
     return freeze // max(lot, 1) * max(lot, 1)
@@ -130,3 +138,11 @@ def exposure_beyond(*, notional: Decimal, stake: Stake | None, bound: Decimal | 
         return None
     text = f"{reached:.2f} would be at stake in {stake.underlying}, the bound is {bound:f}"
     return Denial("EXPOSURE_LIMIT", text, "quantity")
+
+
+def margin_beyond(*, margin: Margin | None, percent: Decimal | None) -> Denial | None:
+    """Object to an order that takes more of the available margin than its share."""
+    if margin is None or percent is None or margin.needed * 100 <= margin.available * percent:
+        return None
+    text = f"the order needs a margin of {margin.needed:.2f}, {percent:f} % of {margin.available:.2f} may be taken"
+    return Denial("MARGIN_LIMIT", text, "quantity")

@@ -82,6 +82,9 @@ LIMITS_OF_ORDER = (
     "(account_id = %s OR account_id IS NULL) AND strategy IN (%s, '')"
     " AND (exchange = '' OR (exchange = %s AND tradingsymbol = %s))"
 )
+MARGIN_LIMITED = (
+    f"SELECT EXISTS (SELECT FROM orders_risklimit WHERE max_margin_percent IS NOT NULL AND {LIMITS_OF_ORDER})"  # noqa: S608
+)
 # A row that somebody holds is being carried; one that was woken a moment ago has a message on the way.
 WAKE_NEXT = """
     UPDATE orders_order SET woken_at = %s WHERE id = (
@@ -193,6 +196,14 @@ def similar_exists(*, order: Order, within: timedelta) -> bool:
 def risk_limits(*, order: Order) -> list[RiskLimit]:
     """Return every row of bounds that covers the order."""
     return every(RiskLimit, LIMITS_OF_ORDER, order.account_id, order.strategy, order.exchange, order.tradingsymbol)
+
+
+def margin_is_limited(*, order: Order) -> bool:
+    """Say whether a row of bounds that covers the order limits its margin."""
+    with prepared() as cursor:
+        scope = (order.account_id, order.strategy, order.exchange, order.tradingsymbol)
+        cursor.execute(MARGIN_LIMITED, scope)
+        return bool(cursor.fetchone()[0])
 
 
 def order_with_account(order_id: UUID) -> Order | None:

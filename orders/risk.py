@@ -1,14 +1,14 @@
 """Checks before the wire: each looks at an order and at facts, and denies with a code or says nothing."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 
 from accounts.models import BrokerAccount, TradingHalt
 from market_data.models import Instrument
 from orders import objections
 from orders.models import Order, RiskLimit
-from orders.objections import Denial, Market
+from orders.objections import Denial, Margin, Market
 from orders.queries import Exposure, Stake
 
 MAX_PRICE_AGE_SECONDS = 5.0
@@ -30,6 +30,7 @@ class Bounds:
     max_position: int | None = None
     max_exposure: Decimal | None = None
     max_day_loss: Decimal | None = None
+    max_margin_percent: Decimal | None = None
     collar_percent: Decimal | None = None
 
 
@@ -54,6 +55,7 @@ class Facts(Standing):
     price_age_seconds: float = 0.0
     band: tuple[Decimal, Decimal] | None = None
     market: Market = Market.UNCHECKED
+    margin: Margin | None = None
 
 
 StandingCheck = Callable[[Order, Standing], Denial | None]
@@ -92,13 +94,7 @@ def denial_at_change(*, order: Order, standing: Standing) -> Denial | None:
 
 def denial_of_values(*, order: Order, instrument: Instrument, standing: Standing) -> Denial | None:
     """Return the objection to an order's changed values, None where it may take them."""
-    facts = Facts(
-        account=standing.account,
-        halts=standing.halts,
-        bounds=standing.bounds,
-        exposure=standing.exposure,
-        instrument=instrument,
-    )
+    facts = _facts_without_market(standing, instrument)
     return next((denial for check in AT_CHANGE if (denial := check(order, facts)) is not None), None)
 
 
@@ -106,14 +102,13 @@ def denial_of_trigger(*, order: Order, instrument: Instrument, standing: Standin
     """Return the objection to an order that the broker would place by itself later, None where it may wait there."""
     if must_reduce(order=order, standing=standing):
         return Denial("REDUCING_ONLY", "only orders that reduce a position pass, and what a trigger does is not known")
-    facts = Facts(
-        account=standing.account,
-        halts=standing.halts,
-        bounds=standing.bounds,
-        exposure=standing.exposure,
-        instrument=instrument,
-    )
+    facts = _facts_without_market(standing, instrument)
     return next((denial for check in AT_TRIGGER if (denial := check(order, facts)) is not None), None)
+
+
+def _facts_without_market(standing: Standing, instrument: Instrument) -> Facts:
+    held = {field.name: getattr(standing, field.name) for field in fields(Standing)}
+    return Facts(instrument=instrument, **held)
 
 
 def reference_price(*, order: Order, last_price: Decimal | None) -> Decimal | None:
@@ -245,6 +240,10 @@ def _exposure(order: Order, standing: Standing) -> Denial | None:
     return objections.exposure_beyond(notional=order.notional, stake=standing.stake, bound=bound)
 
 
+def _margin(order: Order, facts: Facts) -> Denial | None:
+    return objections.margin_beyond(margin=facts.margin, percent=facts.bounds.max_margin_percent)
+
+
 def _disclosed_part(order: Order, facts: Facts) -> Denial | None:
     if order.disclosed_quantity and order.disclosed_quantity > order.quantity:
         return Denial("DISCLOSED_QUANTITY", "more would be disclosed than ordered", "disclosed_quantity")
@@ -373,6 +372,7 @@ AT_INTAKE: tuple[Check, ...] = (
     _open_orders,
     _position,
     _exposure,
+    _margin,
     _not_said_twice,
 )
 AT_CHANGE: tuple[Check, ...] = (

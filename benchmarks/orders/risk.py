@@ -38,7 +38,7 @@ from market_data.models import Instrument  # noqa: E402
 from orders import claims, intake, pricing, risk  # noqa: E402
 from orders.models import Order, RiskLimit  # noqa: E402
 from orders.objections import Denial  # noqa: E402
-from orders.queries import similar_exists  # noqa: E402
+from orders.queries import margin_is_limited, similar_exists  # noqa: E402
 from orders.states import State  # noqa: E402
 from tests.factories import BrokerAccountFactory  # noqa: E402
 from tests.market_data.factories import InstrumentFactory, ticks  # noqa: E402
@@ -169,12 +169,15 @@ def whole_check(order: Order, instrument: Instrument) -> Denial | None:
     """Ask everything the intake asks between parsing and writing."""
     now = datetime.now(UTC)
     price = price_of(instrument)
+    if margin_is_limited(order=order):
+        raise SystemExit("a limit on margin asks the broker, which this does not time")
     standing = claims.standing_of(order, now=now)
     facts = risk.Facts(
         account=standing.account,
         halts=standing.halts,
         bounds=standing.bounds,
         exposure=standing.exposure,
+        stake=standing.stake,
         instrument=instrument,
         similar=similar_exists(order=order, within=intake.DUPLICATE_WINDOW),
         last_price=price.rupees,

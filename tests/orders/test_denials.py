@@ -65,6 +65,7 @@ SAID: dict[str, list[tuple[str, str | None]]] = {
         ("price was 1100.05, today's limits are 900 and 1100", "price"),
     ],
     "POSITION_LIMIT": [("the position would be 101, the bound is 100", "quantity")],
+    "MARGIN_LIMIT": [("the order needs a margin of 50.01, 25 % of 200.00 may be taken", "quantity")],
     "EXPOSURE_LIMIT": [("100001.00 would be at stake in INFY, the bound is 100000", "quantity")],
 }
 

@@ -258,9 +258,9 @@ def test_the_check_at_the_claim_asks_three_questions(desk: Desk, django_assert_n
 
 def test_five_rejections_in_a_minute_stop_the_account(desk: Desk) -> None:
     now = datetime.now(UTC)
-    for age in (1, 10, 30, 59):
+    for age in (1, 5, 10, 20):
         OrderFactory(account=desk.account, state=State.REJECTED, finished_at=now - timedelta(seconds=age))
-    OrderFactory(account=desk.account, state=State.REJECTED, finished_at=now - timedelta(seconds=65))
+    OrderFactory(account=desk.account, state=State.REJECTED, finished_at=now - timedelta(seconds=61))
 
     fifth = desk.place()
     OrderFactory(account=desk.account, state=State.REJECTED_RMS, broker_order_id="9", finished_at=now)

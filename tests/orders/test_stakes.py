@@ -9,17 +9,19 @@ import pytest
 from django.conf import settings as django_settings
 from redis import Redis
 
+from accounts.models import Credential
 from market_data.batches import Batch, BatchKind
 from market_data.bus import sync_bus
 from market_data.models import Instrument
 from orders import claims, hours, letters, pricing, reconciliation, risk, tasks
 from orders.clock import trading_day
-from orders.errors import OrderUnknown
+from orders.errors import MarginUnavailable, OrderUnknown
 from orders.models import Order, OrderBudget, RiskLimit
-from orders.objections import Market
+from orders.objections import Margin, Market
 from orders.queries import Exposure, Stake, stake_of
 from orders.states import State
 from orders.tags import Tag, encode, installation_code
+from tests.factories import BrokerAccountFactory
 from tests.market_data.factories import InstrumentFactory, ticks
 from tests.orders.conftest import Desk
 from tests.orders.factories import OrderFactory, order_row
@@ -40,6 +42,7 @@ def orphans(count: int) -> Exposure:
 
 POSITION = risk.Bounds(max_position=100)
 EXPOSURE = risk.Bounds(max_exposure=Decimal(100_000))
+MARGIN = risk.Bounds(max_margin_percent=Decimal(25))
 BOUNDARIES: list[tuple[str, tuple[dict[str, Any], dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]] = [
     ("ORPHANS_UNEXPLAINED", ({}, {"exposure": orphans(0)}), ({}, {"exposure": orphans(1)})),
     ("MARKET_CLOSED", ({}, {"market": Market.OPEN}), ({}, {"market": Market.CLOSED})),
@@ -69,6 +72,11 @@ BOUNDARIES: list[tuple[str, tuple[dict[str, Any], dict[str, Any]], tuple[dict[st
         "EXPOSURE_LIMIT",
         ({"notional": Decimal(10_000)}, {"bounds": EXPOSURE, "stake": stake(value=90_000)}),
         ({"notional": Decimal(10_000)}, {"bounds": EXPOSURE, "stake": stake(value=90_001)}),
+    ),
+    (
+        "MARGIN_LIMIT",
+        ({}, {"bounds": MARGIN, "margin": Margin(Decimal(50), Decimal(200))}),
+        ({}, {"bounds": MARGIN, "margin": Margin(Decimal("50.01"), Decimal(200))}),
     ),
 ]
 
@@ -282,3 +290,40 @@ def test_the_limits_of_a_streamed_instrument_are_learned_beside_the_order(desk: 
 
     assert (first.state, calls) == (State.READY, 0)
     assert (second.state, second.reason_code) == (State.DENIED, "PRICE_BAND")
+
+
+def test_an_order_that_would_take_too_much_margin_stays_at_home(desk: Desk) -> None:
+    RiskLimit.objects.create(account=desk.account, max_margin_percent=Decimal("0.01"))
+
+    order = desk.place(quantity=100)
+
+    assert (order.state, order.reason_code) == (State.DENIED, "MARGIN_LIMIT")
+    assert desk.placed == []
+
+
+def test_an_order_within_the_margin_goes_and_asks_what_is_available_once(desk: Desk) -> None:
+    RiskLimit.objects.create(account=desk.account, max_margin_percent=100)
+
+    orders = [desk.place(), desk.place()]
+
+    asked = [entry["route"] for entry in desk.sandbox.journal(since=desk.since)]
+    assert [order.state for order in orders] == [State.READY, State.READY]
+    assert (asked.count("margins.orders"), asked.count("user.margins")) == (2, 1)
+
+
+def test_a_margin_nobody_can_tell_lets_no_limited_order_in(desk: Desk) -> None:
+    RiskLimit.objects.create(account=desk.account, max_margin_percent=100)
+    Credential.objects.filter(account=desk.account).update(access_token=None, token_expires_at=None)
+
+    with pytest.raises(MarginUnavailable):
+        desk.place(order_type="LIMIT", price=Decimal(1500))
+
+    assert not Order.objects.exists()
+
+
+def test_an_order_without_a_limit_on_margin_asks_for_none(desk: Desk) -> None:
+    RiskLimit.objects.create(account=BrokerAccountFactory(), max_margin_percent=1)
+
+    desk.place()
+
+    assert "margins.orders" not in {entry["route"] for entry in desk.sandbox.journal(since=desk.since)}

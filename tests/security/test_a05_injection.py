@@ -34,7 +34,14 @@ FIELDS = (*NAMES, "label", "reason", "tradingsymbol", "transaction_type", "produ
 NAMES_OF_OURS = {"market_data/partitions.py", "market_data/staging.py", "greeks/option_store.py"}
 REFUSALS = range(400, 500)
 # Somebody else's silence is no failure of ours.
-UPSTREAM = {"login_needed", "portfolio_unavailable", "feed_down", "chain_not_ready", "price_unavailable"}
+UPSTREAM = {
+    "login_needed",
+    "portfolio_unavailable",
+    "feed_down",
+    "chain_not_ready",
+    "price_unavailable",
+    "margin_unavailable",
+}
 READS = [deed for deed in deeds() if deed.method == "GET"]
 # A postback is proved by its signature before anything is read, a ticket is made of who asks alone.
 BODILESS = ("postbacks", "socket-tickets")
