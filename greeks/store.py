@@ -12,9 +12,10 @@ from greeks.errors import BadChainBlob, InvalidChain
 from greeks.kernel import Floats
 
 MAGIC: Final = b"GRK"
+# Part of every key: after an upgrade nobody reads what the former version left behind.
 VERSION: Final = 2
 SYMBOL_SEPARATOR: Final = "\n"
-INDEX: Final = "chains"
+INDEX: Final = f"chains.{VERSION}"
 # The open interest of an option of which no minute of the last session is kept.
 UNKNOWN_OI: Final = 0xFFFFFFFF
 
@@ -91,7 +92,7 @@ class ChainKey:
 
     @property
     def blob(self) -> str:
-        return f"chain:{self}"
+        return f"chain.{VERSION}:{self}"
 
 
 @dataclass(frozen=True, slots=True)

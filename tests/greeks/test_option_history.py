@@ -13,7 +13,7 @@ from greeks import history, option_rows, option_store, store
 from greeks.chains import Engine
 from greeks.kernel import Flag
 from greeks.models import ChainSetting, OptionMinute
-from greeks.store import ROW, Chain
+from greeks.store import ROW, Chain, ChainKey
 from kite.wire import KIND_QUOTE
 from market_data.bus import SyncBus
 from market_data.models import MarketDay
@@ -206,7 +206,10 @@ def test_without_a_forward_or_a_spot_only_held_options_are_kept() -> None:
 
 
 def _published(bus: SyncBus) -> np.ndarray:
-    blobs = [bus.get_blob(option_rows_key) for option_rows_key in (f"chain:NIFTY:{WEEKLY}", f"chain:NIFTY:{MONTHLY}")]
+    blobs = [
+        bus.get_blob(option_rows_key)
+        for option_rows_key in (ChainKey("NIFTY", WEEKLY).blob, ChainKey("NIFTY", MONTHLY).blob)
+    ]
     return np.concatenate([store.unpack(blob).rows for blob in blobs if blob])
 
 

@@ -19,6 +19,7 @@ from greeks import consumers
 from greeks.chains import Engine
 from greeks.consumers import ChainConsumer
 from greeks.hub import ChainHub
+from greeks.store import INDEX, parse_key
 from market_data.bus import AsyncBus
 from market_data.sockets import CLOSE_REVOKED
 from tests.factories import UserFactory
@@ -177,7 +178,7 @@ async def test_a_blob_that_cannot_be_read_once_does_not_end_the_watching(
     socket: WebsocketCommunicator, market: OptionMarket, engine: Engine, clean_redis: Redis
 ) -> None:
     await subscribed(socket)
-    key = f"chain:{CHAIN}"
+    key = parse_key(CHAIN).blob
     clean_redis.delete(key)
     clean_redis.rpush(key, "no blob")
 
@@ -192,8 +193,8 @@ async def test_a_blob_that_cannot_be_read_once_does_not_end_the_watching(
 
 
 async def test_a_lost_bus_is_an_answer(socket: WebsocketCommunicator, clean_redis: Redis) -> None:
-    clean_redis.delete("chains")
-    clean_redis.rpush("chains", "no index")
+    clean_redis.delete(INDEX)
+    clean_redis.rpush(INDEX, "no index")
 
     await socket.send_json_to({"op": "list", "id": 1})
 

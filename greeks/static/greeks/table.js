@@ -6,7 +6,7 @@ const PLAIN = (decimals) => (value) => value.toFixed(decimals);
 const SIGNED = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${count(Math.abs(value))}`;
 const COLUMNS = [
   { name: "oi", title: "OI", show: count, at: "outer" },
-  { name: "oi_change", title: "OI change", show: SIGNED, at: "wide" },
+  { name: "oi_change", title: "OI change", show: SIGNED, at: "widest" },
   { name: "volume", title: "Volume", show: count, at: "wide" },
   { name: "rho", title: "Rho", show: PLAIN(2), at: "wide" },
   { name: "vega", title: "Vega", show: PLAIN(2), at: "middle" },
@@ -34,6 +34,7 @@ export class ChainTable {
 
   constructor({ head, body, onLeg }) {
     Object.assign(this, { head, body, onLeg });
+    addEventListener("resize", () => this.#span());
   }
 
   /** Build the table for a chain's columns. */
@@ -45,17 +46,23 @@ export class ChainTable {
     const strikes = [...new Set(columns.strike)].sort((a, b) => a - b);
     const places = new Map(columns.strike.map((strike, row) => [`${strike}${columns.side[row]}`, row]));
     const title = ({ title: text, at }) => h("th", { scope: "col", class: at }, text);
-    const shown = (at) => COLUMNS.filter((column) => column.at !== at).length + 1;
     this.head.replaceChildren(
       h("tr", {},
-        h("th", { colspan: shown(""), scope: "colgroup", "data-span": "" }, "Calls"), h("td", {}),
-        h("th", { colspan: shown(""), scope: "colgroup" }, "Puts")),
+        h("th", { scope: "colgroup" }, "Calls"), h("th", { class: "strike" }), h("th", { scope: "colgroup" }, "Puts")),
       h("tr", {}, h("th", { class: "side" }, h("span", { class: "unseen" }, "Trade")), ...COLUMNS.map(title),
         h("th", { scope: "col", class: "strike" }, "Strike"), ...[...COLUMNS].reverse().map(title),
         h("th", { class: "side" }, h("span", { class: "unseen" }, "Trade"))),
     );
-    for (const cell of this.head.querySelectorAll("[colspan]")) cell.setAttribute("colspan", COLUMNS.length + 1);
+    this.#span();
     this.body.replaceChildren(...strikes.map((strike) => this.#row(strike, places)));
+  }
+
+  /** Let the two headings span the columns that the width leaves visible. */
+  #span() {
+    const [top, titles] = this.head.children;
+    if (!titles) return;
+    const visible = [...titles.children].slice(0, COLUMNS.length + 1).filter((cell) => getComputedStyle(cell).display !== "none");
+    for (const cell of top.querySelectorAll("[scope]")) cell.colSpan = visible.length;
   }
 
   #row(strike, places) {
