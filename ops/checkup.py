@@ -3,8 +3,7 @@
 import http.client
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -20,28 +19,16 @@ from accounts.models import Credential
 from accounts.vault import installed
 from market_data.bus import sync_bus
 from market_data.errors import FeedDown
-from ops import status
+from ops import status, upkeep
+from ops.diagnosis import AMBER, GREEN, RED, Diagnosis
+from ops.pulse import listen
 from ops.state import State
 
-GREEN, AMBER, RED = "green", "amber", "red"
 OLDEST_POSTGRES = 150000
 SKEW_AMBER, SKEW_RED = 2.0, 30.0
 DISK_AMBER, DISK_RED = 5 * 2**30, 2**30
 SHORTEST_SECRET = 40
 BROKER_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """One thing looked at; `mend` is empty where nothing needs mending."""
-
-    name: str
-    colour: str
-    text: str
-    mend: str = ""
-
-
-Check = Callable[[], Iterator[Diagnosis]]
 
 
 def examine(*, now: datetime) -> tuple[Diagnosis, ...]:
@@ -52,7 +39,15 @@ def examine(*, now: datetime) -> tuple[Diagnosis, ...]:
     found = [*basis, *_migrations()]
     if found[-1].colour == RED:
         return (*found, *_redis())
-    return (*found, *_redis(), *_key_ring(), *_broker(now), *_floor(status.snapshot(now=now)))
+    return (*found, *_redis(), *_key_ring(), *_broker(now), *_upkeep(now), *_floor(status.snapshot(now=now)))
+
+
+def _upkeep(now: datetime) -> Iterator[Diagnosis]:
+    yield from upkeep.certificate(now=now)
+    yield from upkeep.keys(now=now)
+    yield from upkeep.days_ahead(now=now)
+    yield from upkeep.queues(backlog=listen().backlog)
+    yield from upkeep.messages(now=now)
 
 
 def _settings() -> Iterator[Diagnosis]:

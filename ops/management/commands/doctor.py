@@ -7,7 +7,8 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.management.operating import Answer, OperatorCommand, Trial
-from ops.checkup import GREEN, RED, Diagnosis, examine
+from ops.checkup import examine
+from ops.diagnosis import GREEN, RED, Diagnosis
 
 MARKS = {"green": "●", "amber": "▲", "red": "■"}
 EXAMPLES = """examples:
