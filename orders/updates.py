@@ -109,6 +109,7 @@ def record(*, order: Order, before: State | None, move: Move, now: datetime) -> 
         event.kind,
         order_id=str(order.pk),
         account=order.account.label,
+        tag=order.tag,
         source=move.source,
         code=move.code or None,
         broker_order_id=order.broker_order_id,
@@ -240,7 +241,15 @@ def add_trade(*, order: Order, row: TradeRow, source: str, now: datetime) -> boo
     ).exists():
         return False
     trade.save(force_insert=True)
-    log.info("orders.trade.heard", order_id=str(order.pk), trade_id=row.trade_id, quantity=row.quantity, source=source)
+    log.info(
+        "orders.trade.heard",
+        order_id=str(order.pk),
+        account=order.account.label,
+        tag=order.tag,
+        trade_id=row.trade_id,
+        quantity=row.quantity,
+        source=source,
+    )
     message = {"trade": trade_document(trade)}
     after_commit(publish, account_id=order.account_id, message=message)
     announce(account_id=order.account_id, kind="orders.trade.heard", data=message, now=now)
