@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 from accounts import credentials
 from accounts.authentication import issue_api_key
@@ -14,7 +15,9 @@ from accounts.queries import READING, current_credential, login_for, login_of
 from accounts.sessions import Sessions
 from kite.errors import SessionExpired
 from kite.types import Login, Mode
+from market_data import freezes
 from market_data.catalogue import SyncReport, sync
+from market_data.freezes import FreezeQuantity
 from market_data.models import Instrument, Subscription
 from market_data.queries import chain_instruments, expiries, futures, index_instrument, listed
 from market_data.subscriptions import wish
@@ -32,6 +35,7 @@ KEY_SPARE = timedelta(days=1)
 CHAINS = ("NIFTY", "BANKNIFTY")
 STRIKES_EACH_SIDE = 20
 STREAMED = 500
+EXCHANGE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ def outlook(*, admin: str, customers: Sequence[Customer], key_file: Path, now: d
         steps[customer.label] = f"credential {credential}, {'token tried' if live else 'logged in'}"
     if customers:
         steps["instruments"] = "today's are loaded" if _instruments_are_fresh(now=now) else "loaded from the exchange"
+        steps["freeze quantities"] = "kept" if FreezeQuantity.objects.exists() else "loaded from the exchange"
         steps["subscriptions"] = "chains and shares wanted"
     known = person is not None and _is_usable(_known_key(key_file), admin=person, now=now)
     steps["API key"] = f"{'kept' if known else 'issued'} in {key_file}"
@@ -150,6 +155,19 @@ def ensure_instruments(*, sessions: Sessions, now: datetime) -> SyncReport | Non
 def _instruments_are_fresh(*, now: datetime) -> bool:
     newest = listed().order_by("-synced_at").values_list("synced_at", flat=True).first()
     return newest is not None and trading_day(newest) == trading_day(now)
+
+
+def ensure_freezes(*, credentials_file: Path, now: datetime) -> int | None:
+    """Load what the sandbox exchange freezes, unless something is known; return how many underlyings, or None."""
+    if FreezeQuantity.objects.exists():
+        return None
+    known = json.loads(credentials_file.read_text())
+    asking = Request(f"{known['control_url']}/freezes", headers={"X-Control-Key": known["control_key"]})  # noqa: S310
+    with urlopen(asking, timeout=EXCHANGE_SECONDS) as answer:  # noqa: S310 (the exchange that the file names)
+        found: dict[str, dict[str, int]] = json.load(answer)["data"]
+    for exchange, quantities in found.items():
+        freezes.load(exchange=exchange, quantities=quantities, actor=ACTOR, reason=REASON, now=now)
+    return sum(map(len, found.values()))
 
 
 def ensure_wishes(*, sessions: Sessions, now: datetime) -> dict[str, int]:

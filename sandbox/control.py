@@ -93,6 +93,15 @@ async def show_book(site: Site, request: web.Request, _body: dict[str, object]) 
     return quote_row(site.market, site.universe.by_key[request.query["i"]])
 
 
+async def show_freezes(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
+    """Return exchange, underlying and the largest order it takes, as the exchanges publish it in files."""
+    found: dict[str, dict[str, int]] = {}
+    for instrument in site.universe.instruments:
+        if instrument.freeze_quantity and instrument.expiry:
+            found.setdefault(instrument.exchange, {})[instrument.name] = instrument.freeze_quantity
+    return found
+
+
 async def show_settings(site: Site, _request: web.Request, _body: dict[str, object]) -> object:
     return dataclasses.asdict(site.settings)
 
@@ -188,6 +197,7 @@ ACTIONS: tuple[tuple[str, str, Action], ...] = (
     ("POST", "/tick", tick_all),
     ("POST", "/price", set_price),
     ("GET", "/book", show_book),
+    ("GET", "/freezes", show_freezes),
     ("GET", "/settings", show_settings),
     ("POST", "/settings", change_settings),
     ("GET", "/faults", show_faults),

@@ -15,6 +15,7 @@ from accounts.health import degrade
 from accounts.models import ApiKey, BrokerAccount, Credential, User
 from accounts.queries import current_credential, login_for
 from accounts.sessions import Sessions
+from market_data.freezes import FreezeQuantity
 from market_data.models import Instrument, Subscription
 from ops import bootstrap
 from ops.errors import LoginFailed
@@ -50,6 +51,16 @@ def test_a_first_start_logs_every_user_of_the_exchange_in(broker: SandboxServer,
         Sessions().client(login_for(account_id=account.pk, now=now)).profile().user_id
         for account in BrokerAccount.objects.all()
     } == {user.user_id for user in broker.users}
+
+
+def test_a_first_start_knows_what_the_exchange_freezes(broker: SandboxServer, secrets: Path) -> None:
+    start(broker, secrets)
+
+    published = broker.control("GET", "/freezes")["NFO"]["NIFTY"]
+    assert FreezeQuantity.objects.get(exchange="NFO", name="NIFTY").quantity == published
+    assert set(Instrument.objects.filter(name="NIFTY", exchange="NFO").values_list("freeze_quantity", flat=True)) == {
+        published
+    }
 
 
 def test_a_first_start_streams_indices_shares_and_the_options_around_the_spot(

@@ -57,7 +57,7 @@ class Command(OperatorCommand):
         with self._step("trading days") as note:
             done = trading_days.sync(now=timezone.now())
             note.append(f"{done.added} added, {done.removed} removed, {done.kept} kept")
-        account = self._exchange(customers, admin) if credentials is not None else self._real_broker()
+        account = self._exchange(customers, admin, credentials) if credentials is not None else self._real_broker()
         with self._step("API key") as note:
             fresh = bootstrap.ensure_key(path=key_file, admin=admin, account=account, now=timezone.now())
             note.append(f"{'issued' if fresh else 'kept'} in {key_file}")
@@ -72,7 +72,7 @@ class Command(OperatorCommand):
             note.append(f"{admin.get_username()} {'made' if made else 'was there'}")
         return admin
 
-    def _exchange(self, customers: Sequence[bootstrap.Customer], admin: User) -> str:
+    def _exchange(self, customers: Sequence[bootstrap.Customer], admin: User, credentials: Path) -> str:
         sessions = Sessions()
         for customer in customers:
             with self._step(customer.label) as note:
@@ -82,13 +82,16 @@ class Command(OperatorCommand):
                 )
                 note.append(f"credential {'sealed' if written else 'kept'}")
                 note.append("logged in" if logged_in else "token is live")
-        self._market(sessions)
+        self._market(sessions, credentials)
         return customers[0].label
 
-    def _market(self, sessions: Sessions) -> None:
+    def _market(self, sessions: Sessions, credentials: Path) -> None:
         with self._step("instruments") as note:
             report = bootstrap.ensure_instruments(sessions=sessions, now=timezone.now())
             note.append(f"{report.read} read, {report.new} new" if report else "today's are loaded")
+        with self._step("freeze quantities") as note:
+            count = bootstrap.ensure_freezes(credentials_file=credentials, now=timezone.now())
+            note.append("known" if count is None else f"{count} underlyings")
         with self._step("subscriptions") as note:
             counts = bootstrap.ensure_wishes(sessions=sessions, now=timezone.now())
             note.append(", ".join(f"{count} {mode}" for mode, count in counts.items()))
