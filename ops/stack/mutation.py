@@ -19,6 +19,12 @@ NOTICED = frozenset({"killed", "timeout"})
 NOT_COPIED = frozenset({"build", "docs", "htmlcov", "mutants", "staticfiles", "var"})
 # By the numbers that the tool gives the mutants of a function, the small functions among them.
 EVERY_FIFTH = "*[27]"
+STATES_WITHOUT_A_DATABASE = (
+    "the_table_decides_every_pair",
+    "the_table_decides_every_pair_of_a_command",
+    "every_state_says_whether_the_broker_has_the_order",
+    "a_brokers_status_means_a_state",
+)
 # Far above what any test takes: a crowded machine must not pass for a test that noticed.
 PATIENCE_SECONDS = 5.0
 LONGEST_CAMPAIGN_SECONDS = 4 * 3600.0
@@ -54,10 +60,10 @@ CAMPAIGNS: Mapping[str, tuple[Campaign, ...]] = {
         Campaign(modules=("greeks/chains.py",), tests=("tests/greeks/test_chains.py",), at_once=1),
     ),
     "orders": (
-        Campaign(modules=("orders/states.py",), tests=("tests/orders/test_states.py",), at_once=1),
         Campaign(
-            modules=("orders/risk.py",),
+            modules=("orders/states.py", "orders/risk.py"),
             tests=(
+                *(f"tests/orders/test_states.py::test_{name}" for name in STATES_WITHOUT_A_DATABASE),
                 "tests/orders/test_denials.py",
                 "tests/orders/test_risk.py::test_a_check_denies_only_beyond_its_bound",
                 "tests/orders/test_risk.py::test_a_patient_price_is_never_collared",

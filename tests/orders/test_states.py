@@ -12,7 +12,6 @@ from orders.states import (
     COMMAND_TRANSITIONS,
     FINAL,
     IN_FLIGHT,
-    LIVE,
     RANKS,
     TRANSITIONS,
     WAITING,
@@ -22,6 +21,7 @@ from orders.states import (
     State,
     broker_state,
     check,
+    check_command,
     outcome_of,
 )
 from tests.factories import BrokerAccountFactory
@@ -54,8 +54,17 @@ def test_the_table_decides_every_pair(before: State, after: State) -> None:
     if before is after or after in TRANSITIONS[before]:
         check(before=before, after=after)
         return
-    with pytest.raises(ForbiddenTransition):
+    with pytest.raises(ForbiddenTransition, match=f"an order cannot go from {before} to {after}"):
         check(before=before, after=after)
+
+
+@pytest.mark.parametrize(("before", "after"), COMMAND_PAIRS)
+def test_the_table_decides_every_pair_of_a_command(before: CommandState, after: CommandState) -> None:
+    if after in COMMAND_TRANSITIONS[before]:
+        check_command(before=before, after=after)
+        return
+    with pytest.raises(ForbiddenTransition, match=f"a command cannot go from {before} to {after}"):
+        check_command(before=before, after=after)
 
 
 def test_only_a_proved_failure_lets_an_order_be_sent_again() -> None:
@@ -73,8 +82,24 @@ def test_the_brokers_life_only_rises_in_rank() -> None:
     assert falls == []
 
 
-def test_a_state_that_may_trade_is_never_called_not_sent() -> None:
-    assert {outcome_of(state) for state in LIVE - {State.CLAIMED}} == {Outcome.UNKNOWN, Outcome.ACCEPTED}
+OUTCOMES = {
+    Outcome.NOT_SENT: {
+        *(State.AWAITING_APPROVAL, State.READY, State.CLAIMED, State.NOT_PLACED),
+        *(State.DENIED, State.WITHDRAWN, State.EXPIRED_LOCAL),
+    },
+    Outcome.UNKNOWN: {State.SENDING, State.UNKNOWN},
+    Outcome.REJECTED: {State.REJECTED, State.REJECTED_RMS},
+    Outcome.ACCEPTED: {
+        *(State.ADOPTED_LATE, State.ACKED, State.OPEN, State.PARTIAL),
+        *(State.COMPLETE, State.CANCELLED, State.EXPIRED),
+    },
+}
+
+
+def test_every_state_says_whether_the_broker_has_the_order() -> None:
+    said = {outcome: {state for state in State if outcome_of(state) is outcome} for outcome in Outcome}
+
+    assert said == OUTCOMES
 
 
 @pytest.mark.parametrize(
@@ -87,7 +112,7 @@ def test_a_state_that_may_trade_is_never_called_not_sent() -> None:
         ("SOMETHING NEW", 0, State.ACKED),
         ("TRIGGER PENDING", 0, State.OPEN),
         ("OPEN", 0, State.OPEN),
-        ("OPEN", 3, State.PARTIAL),
+        ("OPEN", 1, State.PARTIAL),
         ("MODIFY PENDING", 3, State.PARTIAL),
         ("COMPLETE", 10, State.COMPLETE),
         ("CANCELLED", 3, State.CANCELLED),
