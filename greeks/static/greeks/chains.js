@@ -114,6 +114,9 @@ function facts() {
   $("age").replaceChildren(ageOf(head.as_of, { old: 5, dead: 30 }));
   setText($("chain-count"), `${analytics.priced} of ${head.options} options have a volatility, lot ${head.lot_size}`);
   setText($("basis"), `Delta per rupee of the ${head.delta_basis}, theta per calendar day, vega and rho per point`);
+  const compared = head.oi_change;
+  const since = compared.since && `since ${new Date(compared.since).toLocaleString("en-IN", { dateStyle: "medium", timeStyle: "short" })}`;
+  setText($("oi-change"), `OI change: ${[since, compared.reason].filter(Boolean).join(", ")}`);
   setText($("sign"), `Gamma exposure: ${analytics.gamma_exposure.sign_assumption}`);
   sync($("tiles"), tiles(), { key: (tile) => tile.name, build: tileNode });
 }
