@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from tests.inventory import INVENTORY
 from tests.security.routes import plain
 
 # They answer in their own formats.
@@ -26,11 +27,13 @@ class Witness:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer as without it."""
-        answer = self._get_response(request)
+        with INVENTORY.watch() as watched:
+            answer = self._get_response(request)
         if request.resolver_match is not None and request.method in {"GET", "POST", "PUT", "PATCH", "DELETE"}:
             path = plain(f"/{request.resolver_match.route}")
             if path.startswith("/api/") and path not in APART:
                 FAULTS.extend(faults(path, request.method, answer))
+                INVENTORY.note(f"{request.method} {path}", request, answer, watched)
         return answer
 
 

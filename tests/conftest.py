@@ -23,6 +23,7 @@ from redis import Redis  # noqa: E402
 from redis.backoff import NoBackoff  # noqa: E402
 from redis.retry import Retry  # noqa: E402
 
+from tests import inventory  # noqa: E402
 from tests.canaries import (  # noqa: E402, F401
     pytest_runtest_makereport,
     pytest_sessionfinish,
@@ -30,7 +31,7 @@ from tests.canaries import (  # noqa: E402, F401
     pytest_testnodedown,
     tap,
 )
-from tests.conformance import FAULTS  # noqa: E402
+from tests.conformance import FAULTS, schema  # noqa: E402
 from tests.panel_client import PanelClient  # noqa: E402
 from tests.proving import numbers  # noqa: E402, F401
 from tests.sandbox_server import sandbox, sandbox_server  # noqa: E402, F401
@@ -40,6 +41,7 @@ hypothesis.settings.register_profile("crowded", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("crowded")
 
 tap()
+inventory.tap()
 
 FAST_HASHER = "django.contrib.auth.hashers.MD5PasswordHasher"
 LET_TESTS_EMPTY_THE_AUDIT_TRAIL = """
@@ -57,8 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let tests name the requirement they prove."""
+    """Let tests name the requirement they prove, and answers be counted."""
     config.addinivalue_line("markers", "proof(id): a part of what `manage.py prove` runs for this requirement")
+    config.pluginmanager.register(inventory.Register(schema))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

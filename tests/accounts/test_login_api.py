@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -61,6 +62,19 @@ def test_a_token_that_was_never_given_logs_nobody_in(keyed_account: Make, operat
     )
 
     assert answer.status_code >= 400
+    assert not login_is_live(account)
+
+
+def test_a_broker_that_is_silent_logs_nobody_in(keyed_account: Make, operator: User, settings: Any) -> None:
+    account = keyed_account()
+    settings.KITE_REST_ROOT = "http://127.0.0.1:1"
+
+    answer = program(operator, "ops:write").post(
+        f"/api/v1/accounts/{account.label}/login", {"request_token": "x" * 32}, format="json"
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (502, "broker_unavailable")
+    assert answer["Content-Type"] == "application/problem+json"
     assert not login_is_live(account)
 
 

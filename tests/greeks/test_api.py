@@ -143,8 +143,9 @@ def test_a_chain_without_prices_has_no_smile(client: APIClient, market: OptionMa
     assert (answer.status_code, answer.json()["code"]) == (409, "not_enough_quotes")
 
 
-def test_a_chain_that_is_not_live_is_unknown(client: APIClient, computed: OptionMarket) -> None:
-    answer = client.get("/api/v1/chains/NIFTY/2030-01-01")
+@pytest.mark.parametrize("path", ["chains/NIFTY/2030-01-01", "chains/NIFTY/2030-01-01/smile", "volatility/NOSUCH/term"])
+def test_a_chain_that_is_not_live_is_unknown(client: APIClient, computed: OptionMarket, path: str) -> None:
+    answer = client.get(f"/api/v1/{path}")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_chain")
 
@@ -163,6 +164,13 @@ def test_an_expiry_that_is_no_date_is_named_as_the_fault(client: APIClient) -> N
     answer = client.get("/api/v1/chains/NIFTY/soon")
 
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (400, "invalid_chain", "chain")
+
+
+@pytest.mark.parametrize("path", [f"{URL}/history", "/api/v1/volatility/NIFTY/history"])
+def test_a_history_that_ends_before_it_begins_is_refused(client: APIClient, path: str) -> None:
+    span = {"start": "2026-11-24T10:00:00Z", "end": "2026-11-24T09:00:00Z"}
+
+    assert client.get(path, span).status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/api/v1/chains", URL, f"{URL}/smile"])

@@ -348,6 +348,17 @@ def test_the_api_answers_with_open_interest_where_it_is_asked(
     assert refused.status_code == 400
 
 
+def test_the_api_says_that_the_broker_is_silent(broker: Broker, infy: Instrument, settings: LazySettings) -> None:
+    settings.KITE_REST_ROOT = "http://127.0.0.1:1"
+    api = APIClient()
+    api.credentials(HTTP_AUTHORIZATION=f"Bearer {api_key()}")
+    ends = {"from": WEDNESDAY.isoformat(), "to": (WEDNESDAY + timedelta(minutes=10)).isoformat()}
+
+    answer: Any = api.get("/api/v1/candles", {"instrument": "INFY", **ends})
+
+    assert (answer.status_code, answer.json()["code"]) == (502, "broker_unavailable")
+
+
 moments = st.integers(0, 200).map(lambda minute: WEDNESDAY.astimezone(UTC) + timedelta(minutes=minute))
 stretches = st.tuples(moments, moments).filter(lambda pair: pair[0] < pair[1]).map(lambda pair: Stretch(*pair))
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -151,10 +152,13 @@ def test_wishes_are_added_listed_and_removed(api: APIClient) -> None:
     assert [(row["instrument"], row["mode"], row["reason"]) for row in listed] == [("NSE:TCS", "full", "hedge")]
 
 
-def test_one_unknown_instrument_adds_none(api: APIClient) -> None:
+@pytest.mark.parametrize("method", ["post", "put"])
+def test_one_unknown_instrument_adds_none(api: APIClient, method: str) -> None:
     InstrumentFactory(tradingsymbol="INFY")
 
-    answer = api.post("/api/v1/subscriptions", {"instruments": ["NSE:INFY", "NSE:NOPE"]}, format="json")
+    answer: Any = getattr(api, method)(
+        "/api/v1/subscriptions", {"instruments": ["NSE:INFY", "NSE:NOPE"]}, format="json"
+    )
 
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
         404,

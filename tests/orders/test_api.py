@@ -59,8 +59,10 @@ def post(api: APIClient, body: dict[str, Any], key: str | None = None, **headers
 def test_an_order_is_accepted_with_its_place(desk: Desk, api: APIClient) -> None:
     answer = post(api, body_of(desk))
 
+    shown = api.get(answer["Location"])
     assert answer.status_code == 202
     assert answer["Location"] == f"/api/v1/orders/{answer.json()['id']}"
+    assert (shown.status_code, shown.json()) == (200, answer.json())
     assert answer["Idempotent-Replayed"] == "false"
     assert answer.json()["state"] == "READY"
     assert answer.json()["outcome"] == "not_sent"

@@ -11,7 +11,9 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.parsers import DEEPEST
-from tests.conformance import schema
+from accounts.rates import Allowance
+from accounts.throttling import CallerThrottle
+from tests.conformance import APART, schema
 from tests.security.routes import Deed, deeds
 
 LONGEST_PAGE = 500
@@ -39,6 +41,24 @@ def test_a_page_has_at_most_five_hundred_rows(administrator: APIClient, deed: De
     assert most <= LONGEST_PAGE
     assert (beyond.status_code, list(beyond.json()["errors"])) == (400, ["limit"])
     assert at_the_bound.status_code == 200
+
+
+def test_who_asked_too_often_is_told_so_by_every_route(administrator: APIClient, settings: Any) -> None:
+    guarded = [deed for deed in deeds() if CallerThrottle in deed.view.throttle_classes and deed.route not in APART]
+    settings.REQUEST_RATES = dict.fromkeys(("read", "write"), Allowance(per_second=0.001, burst=1))
+    administrator.get("/api/v1/me")
+    administrator.post("/api/v1/socket-tickets")
+
+    answers: dict[str, Any] = {
+        str(deed): getattr(administrator, deed.method.lower())(
+            deed.path(label="x"), None if deed.method == "GET" else {}, format="json"
+        )
+        for deed in guarded
+    }
+
+    assert len(guarded) > 100
+    assert {name: answer.status_code for name, answer in answers.items() if answer.status_code != 429} == {}
+    assert {name for name, answer in answers.items() if int(answer["Retry-After"]) < 1} == set()
 
 
 def nested(depth: int) -> str:
