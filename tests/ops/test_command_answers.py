@@ -69,6 +69,7 @@ def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Map
     )
     approve_release(held, now=now)
     (tmp_path / "dump.csv").write_text(f"{DUMP_HEADER}\n408065,1594,WIPRO,WIPRO,0,,0,0.05,1,EQ,NSE,NSE\n")
+    (tmp_path / "qtyfreeze.csv").write_text("SYMBOL,VOL_FRZ_QTY\nNIFTY,1800\n")
     (tmp_path / "old.json").write_text(json.dumps([OLD_ACCOUNT]))
     monkeypatch.setattr("sys.stdin", io.StringIO("a-new-secret\n"))
     monkeypatch.setenv("ADMIN_PASSWORD", "not used")
@@ -83,6 +84,7 @@ def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Map
         "flatten": (str(held.pk), "--orders-only"),
         "halt": ("--reason", "runaway"),
         "import_accounts": (str(tmp_path / "old.json"), "--scheme", "base64"),
+        "load_freeze_quantities": (str(tmp_path / "qtyfreeze.csv"), "--reason", "notice"),
         "maintain_greeks_history": ("--keep-days", "1"),
         "maintain_partitions": ("--keep-days", "1", "--keep-candle-days", "0"),
         "one_time_code": ("asha", "--reason", "no telephone"),
