@@ -72,6 +72,7 @@ def test_a_growing_order_is_denied_while_only_reductions_pass(desk: Desk) -> Non
     desk.submit(order)
 
     assert (order.state, order.reason_code) == (State.DENIED, "REDUCING_ONLY")
+    assert order.reason == "only orders that reduce a position pass, and this one does not"
     assert desk.placed == []
 
 
@@ -146,3 +147,21 @@ def test_an_order_held_at_the_door_is_left_alone_once_it_is_gone(desk: Desk, cod
     order.refresh_from_db()
     assert again == (2.0 if state == State.READY else None)
     assert (order.state, order.sequence) == (state, 0)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "number", "seconds"),
+    [(1, 0, 0.5), (1, 500, 1.0), (1, 1999, 1.499), (2, 500, 2.0), (4, 500, 8.0), (5, 500, 8.0), (9, 1000, 4.0)],
+)
+def test_the_pause_doubles_up_to_eight_seconds_spread_by_the_orders_number(
+    attempt: int, number: int, seconds: float
+) -> None:
+    assert execution.back_off_seconds(attempt=attempt, number=number) == pytest.approx(seconds)
+
+
+def test_what_the_broker_said_is_kept_as_it_was_up_to_five_hundred_characters() -> None:
+    seen = Evidence(method="POST", path="/orders/regular", status=502, error_type="GatewayError", body="x" * 600)
+
+    kept = execution._evidence(OutcomeUnknown("lost", evidence=seen))
+
+    assert kept == {"status": 502, "error_type": "GatewayError", "body": "x" * 500}
