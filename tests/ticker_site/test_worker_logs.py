@@ -14,7 +14,7 @@ def test_a_worker_keeps_the_levels_of_the_settings(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(root, "level", logging.INFO)
     handlers = list(root.handlers)
 
-    app.log.setup(loglevel="WARNING")
+    app.log.setup(loglevel=logging.WARNING)
 
     assert root.level == logging.INFO
     assert root.handlers == handlers
