@@ -4,20 +4,15 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils import timezone
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.admin.deeds import ByTwoForm, Deed, ReasonForm, ScopedAdmin
+from accounts.admin.deeds import ByTwoForm, Deed, ScopedAdmin
 from accounts.admin.editing import EditableAdmin
-from accounts.errors import PlatformError
 from accounts.models import User
 from accounts.queries import Principal, principal_of
 from orders import by_hand, letters, tasks
@@ -186,39 +181,16 @@ class OrderAdmin(ReadOnly, ScopedAdmin):
     @action(description="Cancel", permissions=["trade"])
     def cancel_orders(self, request: HttpRequest, orders: QuerySet[Order]) -> HttpResponse | None:
         """Ask why, then ask for the end of each chosen order; orders past changing are named."""
-        form = ReasonForm(request.POST if "reason" in request.POST else None)
-        if not form.is_valid():
-            return self._ask_why(request, orders, form)
-        asked = 0
-        for order in orders:
-            try:
-                by_hand.cancel(
-                    order_id=order.pk,
-                    principal=_principal(request),
-                    reason=form.cleaned_data["reason"],
-                    now=timezone.now(),
-                )
-            except PlatformError as error:
-                messages.warning(request, f"{order}: {error}")
-                continue
-            asked += 1
-        messages.success(request, f"{asked} cancellations are on their way.")
-        return None
-
-    def _ask_why(self, request: HttpRequest, orders: QuerySet[Order], form: ReasonForm) -> HttpResponse:
-        accounts = len(set(orders.values_list("account_id", flat=True)))
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": f"Cancel {len(orders)} orders",
-            "explanation": "Cancels always leave, halted or not. What is on its way to the exchange may still trade.",
-            "touches": [{"count": len(orders), "what": f"orders in {accounts} accounts are asked to end"}],
-            "hidden": [("action", "cancel_orders"), *((ACTION_CHECKBOX_NAME, str(order.pk)) for order in orders)],
-            "form": form,
-            "variant": "danger",
-            "back": reverse("admin:orders_order_changelist"),
-        }
-        return TemplateResponse(request, "accounts/deed.html", context)
+        by, accounts = _principal(request), len(set(orders.values_list("account_id", flat=True)))
+        deed = Deed(
+            title=f"Cancel {len(orders)} orders",
+            explanation="Cancels always leave, halted or not. What is on its way to the exchange may still trade.",
+            done="{} cancellations are on their way.",
+            act=lambda row, *, actor, **values: by_hand.cancel(order_id=row.pk, principal=by, **values),
+            variant="danger",
+        )
+        touches = f"orders in {accounts} accounts are asked to end"
+        return self.perform_for_many(request, orders, deed, name="cancel_orders", touches=touches)
 
     @action(description="Resolve by hand", icon="help_center", url_path="resolve", permissions=["operate"])
     def resolve_by_hand(self, request: HttpRequest, object_id: str) -> HttpResponse:

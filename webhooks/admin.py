@@ -1,16 +1,18 @@
 """Admin pages of the webhooks: who is told, and the log of how it went."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
-from accounts.errors import PlatformError
+from accounts.admin.deeds import Deed, ScopedAdmin
+from accounts.audit import record, required
 from accounts.models import User
 from accounts.queries import Principal, principal_of
 from webhooks import delivery, tasks
@@ -83,7 +85,7 @@ class AttemptInline(ReadOnly, TabularInline):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, ModelAdmin):
+class DeliveryAdmin(ReadOnly, ScopedAdmin):
     """The log of deliveries, newest first."""
 
     date_hierarchy = "created_at"
@@ -121,15 +123,27 @@ class DeliveryAdmin(ReadOnly, ModelAdmin):
         return row.state
 
     @action(description="Send again", permissions=["send"])
-    def replay(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
-        """Send the chosen messages again under their ids."""
-        sent = 0
-        for row in rows:
-            try:
-                delivery.replay(delivery=row, now=timezone.now())
-            except PlatformError as error:
-                messages.warning(request, f"{row}: {error}")
-                continue
-            tasks.knock(row.pk)
-            sent += 1
-        messages.success(request, f"{sent} deliveries are on their way.")
+    def replay(self, request: HttpRequest, rows: QuerySet[Delivery]) -> HttpResponse | None:
+        """Ask why, then send the chosen messages again under their ids."""
+        deed = Deed(
+            title=f"Send {len(rows)} messages again",
+            explanation="Each goes to its webhook under the same id, with a fresh series of attempts. A receiver that "
+            "keeps ids sees that it had it.",
+            done="{} deliveries are on their way.",
+            act=send_again,
+        )
+        return self.perform_for_many(request, rows, deed, name="replay", touches="deliveries are sent again")
+
+
+def send_again(row: Delivery, *, actor: str, reason: str, now: datetime) -> None:
+    """Send a message again and keep who wanted it, and why; raises NotReplayable."""
+    with transaction.atomic():
+        delivery.replay(delivery=row, now=now)
+        record(
+            actor=actor,
+            action="webhooks.delivery.replayed",
+            subject=f"delivery:{row.pk}",
+            reason=required(reason),
+            now=now,
+        )
+        transaction.on_commit(lambda: tasks.knock(row.pk))

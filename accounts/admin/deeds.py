@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -124,18 +125,47 @@ class ScopedAdmin(ModelAdmin):
             return confirm_first(request)
         return self._ask(request, None, deed, back=self._list())
 
+    def perform_for_many(
+        self, request: HttpRequest, rows: QuerySet[Any], deed: Deed, *, name: str, touches: str
+    ) -> HttpResponse | None:
+        """Ask for the deed's form, then do it to each row that was chosen; rows that refuse are named.
+
+        `name` is the action's in the list, `touches` what the rows are; the deed's `done` takes their number.
+        """
+        form = deed.form(request.POST if "reason" in request.POST else None)
+        if not form.is_valid():
+            hidden = [("action", name), *((ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows)]
+            shown = {"title": deed.title, "touches": [{"count": len(rows), "what": touches}], "hidden": hidden}
+            return self._form_page(request, form, deed, back=self._list(), **shown)
+        done = 0
+        for row in rows:
+            try:
+                deed.act(row, actor=person(request).label, now=timezone.now(), **form.cleaned_data)
+            except (PlatformError, KiteError) as error:
+                messages.warning(request, f"{row}: {error}")
+                continue
+            done += 1
+        messages.success(request, deed.done.format(done))
+        return None
+
     def _ask(self, request: HttpRequest, row: Model | None, deed: Deed, *, back: str) -> HttpResponse:
         form = deed.form(request.POST or None)
         if request.method == "POST" and form.is_valid() and self._done(request, row, form, deed):
             return redirect(back if deed.after == "row" else self._list())
+        title = deed.title if row is None else f"{deed.title} {row}"
+        return self._form_page(request, form, deed, back=back, title=title)
+
+    def _form_page(
+        self, request: HttpRequest, form: forms.Form, deed: Deed, *, back: str, **shown: Any
+    ) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": deed.title if row is None else f"{deed.title} {row}",
             "explanation": deed.explanation,
             "form": form,
             "variant": deed.variant,
             "back": back,
+            **shown,
         }
         return TemplateResponse(request, "accounts/deed.html", context)
 

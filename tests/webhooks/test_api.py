@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.urls import reverse
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEntry, User
@@ -167,6 +168,25 @@ def test_the_dead_are_listed_and_sent_again(api: APIClient, receiver: Receiver) 
     assert (early.status_code, early.json()["code"]) == (409, "delivery_not_replayable")
     assert again.status_code == 202
     assert Delivery.objects.get().state == Delivery.State.DELIVERED
+
+
+def test_an_operator_sends_messages_again_and_says_why(api: APIClient, receiver: Receiver) -> None:
+    place = post(api, {"url": receiver.url, "kinds": ["*"]})["Location"]
+    sent, waiting = (api.post(f"{place}/test").json()["id"] for _ in range(2))
+    tasks.deliver(sent)
+    panel = PanelClient()
+    panel.force_login(UserFactory(administrator=True, is_staff=True))
+    page = reverse("admin:webhooks_delivery_changelist")
+    chosen = {"action": "replay", "_selected_action": [sent, waiting]}
+
+    asked = panel.post(page, chosen)
+    answer = panel.post(page, {**chosen, "reason": "the receiver was down"}, follow=True)
+
+    assert "deliveries are sent again" in asked.text
+    assert "1 deliveries are on their way" in answer.text
+    assert "the delivery is waiting" in answer.text
+    entry = AuditEntry.objects.get(action="webhooks.delivery.replayed")
+    assert (entry.subject, entry.reason) == (f"delivery:{sent}", "the receiver was down")
 
 
 def test_pages_of_deliveries_lead_on(api: APIClient, receiver: Receiver) -> None:
