@@ -35,6 +35,7 @@ from tests.conformance import FAULTS, schema  # noqa: E402
 from tests.panel_client import PanelClient  # noqa: E402
 from tests.proving import numbers  # noqa: E402, F401
 from tests.sandbox_server import sandbox, sandbox_server  # noqa: E402, F401
+from tests.together import pytest_xdist_make_scheduler  # noqa: E402, F401
 
 # How long an example takes says how crowded the machine is, not whether the code is right.
 hypothesis.settings.register_profile("crowded", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -31,7 +31,7 @@ CHECKS: tuple[Check, ...] = (
 )
 # A test of timing can miss its moment on a crowded machine: the whole run gives it one more, and names it in the
 # summary (R). What fails twice is broken; a single test asked for by name gets one chance.
-PYTEST = ("pytest", "-n", str(AT_ONCE), "--dist", "loadgroup", "--reruns", "1", "-rfEsR")
+PYTEST = ("pytest", "-n", str(AT_ONCE), "--dist", "loadscope", "--reruns", "1", "-rfEsR")
 
 # Apps whose views answer; journeys and the security suite cross them all and would take as long again.
 ANSWERING = {"accounts", "greeks", "market_data", "ops", "orders", "portfolio", "ticker_site", "webhooks"}

@@ -15,9 +15,9 @@ def running() -> Iterator[Platform]:
     yield from running_platform()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return the system's browser, started once."""
+    """Return the browser of a module: with one open, no test may run coroutines of its own."""
     assert CHROMIUM is not None
     with chromium(CHROMIUM) as found:
         yield found

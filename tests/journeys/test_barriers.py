@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.journeys.hands import NEEDS_CHROMIUM, Person, newcomer
 from tests.journeys.platform import ROOT, Platform
 
-pytestmark = [pytest.mark.xdist_group("journeys"), NEEDS_CHROMIUM]
+pytestmark = NEEDS_CHROMIUM
 # Looked at by people, and kept out of git.
 PICTURES = ROOT / "pictures"
 # On pages we draw ourselves every rule counts; on the admin library's pages those of WCAG 2.2 A and AA.

@@ -16,7 +16,6 @@ import requests
 from tests.journeys.platform import ROOT, Platform, eventually
 from ticker_client import ApiError, ChainStream, OrderStream, Ticker, TickStream
 
-pytestmark = pytest.mark.xdist_group("journeys")
 EXAMPLES = ROOT / "clients" / "python" / "examples"
 ORDER: dict[str, Any] = {
     "account": "sbx001",

@@ -5,11 +5,8 @@ import subprocess
 import time
 from typing import Any
 
-import pytest
-
 from tests.journeys.platform import ROOT, Platform, eventually
 
-pytestmark = pytest.mark.xdist_group("journeys")
 ORDER = {
     "exchange": "NSE",
     "tradingsymbol": "INFY",

@@ -31,8 +31,6 @@ from tests.journeys.watch import (
 from tests.proving import Numbers
 from ticker_site.redis_urls import broker_url
 
-pytestmark = pytest.mark.xdist_group("journeys")
-
 # Where a secret is leaked on purpose, and where it must be found.
 PLANTED = {
     "table": "table accounts_accountgroup",

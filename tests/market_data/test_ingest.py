@@ -140,7 +140,8 @@ async def test_packets_wait_while_redis_is_away_and_go_out_in_order(
     kept = await bus.raw(shard=0, after="0-0", count=100)
 
     sequences = [entry.to_sequence for _, entry in kept]
-    assert waited[1] == 1
+    # The one that failed, and the one before it: a Redis that was killed may have forgotten it.
+    assert waited[1] == 2
     assert outbox.backlog == outbox.lost == 0
     assert sorted(set(sequences)) == [1, 2, 3, 4]
     assert sequences == sorted(sequences)

@@ -155,7 +155,6 @@ def test_every_program_of_the_platform_is_tried() -> None:
     assert {program.name for program in programs} | {"sandbox"} == set(KINDS)
 
 
-@pytest.mark.xdist_group("ends")
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_ends_when_it_is_told_to_and_leaves_nothing(ends: dict[str, Ended], kind: str) -> None:
     end = ends[kind]

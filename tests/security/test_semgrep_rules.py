@@ -68,7 +68,6 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     return [(each["check_id"].rpartition(".")[2], Path(each["path"]).name) for each in results]
 
 
-@pytest.mark.xdist_group("semgrep")
 @pytest.mark.parametrize("rule", SNIPPETS)
 def test_a_rule_bites_and_lets_its_neighbour_pass(found: list[tuple[str, str]], rule: str) -> None:
     assert (rule, f"{rule}.bad.py") in found

@@ -48,7 +48,7 @@ export class ChainTable {
     const title = ({ title: text, at }) => h("th", { scope: "col", class: at }, text);
     this.head.replaceChildren(
       h("tr", {},
-        h("th", { scope: "colgroup" }, "Calls"), h("th", { class: "strike" }), h("th", { scope: "colgroup" }, "Puts")),
+        h("th", { scope: "colgroup" }, "Calls"), h("td", { class: "strike" }), h("th", { scope: "colgroup" }, "Puts")),
       h("tr", {}, h("th", { class: "side" }, h("span", { class: "unseen" }, "Trade")), ...COLUMNS.map(title),
         h("th", { scope: "col", class: "strike" }, "Strike"), ...[...COLUMNS].reverse().map(title),
         h("th", { class: "side" }, h("span", { class: "unseen" }, "Trade"))),
