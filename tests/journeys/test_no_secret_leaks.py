@@ -147,7 +147,7 @@ def plant(watch: Watch, client: "Redis", place: str, secret: str) -> None:
     elif place == "answer":
         watch.answers.append(("GET /planted", secret.encode()))
     elif place == "celery message":
-        app = Celery(broker=broker_url(watch.environment["REDIS_URL"]))
+        app = Celery(broker=broker_url(watch.environment["REDIS_URL"]), set_as_current=False)
         app.send_task("nobody.listens", args=[secret], queue="planted-queue")
     else:
         with psycopg.connect(watch.environment["DATABASE_URL"], autocommit=True) as link:

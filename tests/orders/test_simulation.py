@@ -13,7 +13,7 @@ from tests.orders.simulation.planted import PLANTED
 from tests.orders.simulation.world import KINDS, Actors, World
 from tests.proving import Numbers
 
-CI_SEEDS = 300
+CI_SEEDS = 150
 LONG_SEEDS = 200_000
 NEVER = datetime(2099, 1, 1, tzinfo=UTC)
 
