@@ -177,6 +177,8 @@ def test_a_jump_over_the_afternoon_squares_off_and_closes(morning: SandboxServer
 
 def test_a_large_position_is_squared_off_until_nothing_is_left(morning: SandboxServer, trader: KiteConnect) -> None:
     morning.clock(jump="open", pause=False)
+    # What other tests of the morning hold takes margin.
+    morning.control("POST", f"/users/{morning.user(0).user_id}", {"cash": 50_000_000})
     bought = place(trader, "NSE:ITC", quantity=80_000, product="MIS", **PROTECTED)
     wait_for(lambda: order(trader, bought)["filled_quantity"] > 5_000)
 
