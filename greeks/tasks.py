@@ -34,5 +34,5 @@ def record_minutes(**_: object) -> None:
 @shared_task
 def maintain_history(**_: object) -> None:
     """Make the days ahead of the option history and drop the old ones."""
-    made, dropped = option_store.maintain(now=timezone.now())
+    made, dropped = option_store.MINUTES.maintain(now=timezone.now())
     log.info("greeks.history.maintained", made=made, dropped=dropped)

@@ -1,6 +1,7 @@
-"""The days of the tick table: made ahead, made on demand, dropped when they are old."""
+"""Tables that have a partition a day: made ahead, made on demand, dropped whole when they are old."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -9,65 +10,71 @@ from django.db import connection, transaction
 from market_data.calendar import IST
 
 AHEAD_DAYS: Final = 3
-KEPT_DAYS: Final = 30
-PARTITION_LOCK: Final = 0x70617274  # "part"
-PREFIX: Final = "market_data_tick_"
 
 
-def maintain(*, now: datetime, keep_days: int = KEPT_DAYS) -> tuple[list[str], list[str]]:
-    """Make the partitions of the days ahead and drop those past their time; return the names of both."""
-    missing, old = plan(now=now, keep_days=keep_days)
-    made = ensure(days=map(day_of, missing))
-    with connection.cursor() as cursor:
-        for name in old:
-            cursor.execute(f"DROP TABLE {name}")
-    return made, old
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayTable:
+    """A table with a partition for each day in India; `lock` is the advisory lock under which one is made."""
 
+    name: str
+    keep_days: int
+    lock: tuple[int, int]
 
-def plan(*, now: datetime, keep_days: int = KEPT_DAYS) -> tuple[list[str], list[str]]:
-    """Return the partitions that `maintain` would make and drop."""
-    today, there = now.astimezone(IST).date(), existing()
-    ahead = [name_of(today + timedelta(days=days)) for days in range(AHEAD_DAYS + 1)]
-    old = sorted(name for name in there if day_of(name) < today - timedelta(days=keep_days))
-    return [name for name in ahead if name not in there], old
+    def maintain(self, *, now: datetime, keep_days: int | None = None) -> tuple[list[str], list[str]]:
+        """Make the partitions of the days ahead and drop those past their time; return the names of both."""
+        missing, old = self.plan(now=now, keep_days=keep_days)
+        made = self.ensure(days=map(self.day_of, missing))
+        with connection.cursor() as cursor:
+            for partition in old:
+                cursor.execute(f"DROP TABLE {partition}")
+        return made, old
 
+    def plan(self, *, now: datetime, keep_days: int | None = None) -> tuple[list[str], list[str]]:
+        """Return the partitions that `maintain` would make and drop."""
+        today, there = now.astimezone(IST).date(), self.existing()
+        first = today - timedelta(days=self.keep_days if keep_days is None else keep_days)
+        ahead = [self.name_of(today + timedelta(days=days)) for days in range(AHEAD_DAYS + 1)]
+        old = sorted(partition for partition in there if self.day_of(partition) < first)
+        return [partition for partition in ahead if partition not in there], old
 
-def ensure(*, days: Iterable[date]) -> list[str]:
-    """Make the missing partitions of these days and return their names."""
-    missing = sorted(set(map(name_of, days)) - existing())
-    if not missing:
-        return []
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [PARTITION_LOCK])
-        for name in missing:
-            start = day_of(name)
-            bounds = [_midnight(start), _midnight(start + timedelta(days=1))]
+    def ensure(self, *, days: Iterable[date]) -> list[str]:
+        """Make the missing partitions of these days and return their names."""
+        missing = sorted(set(map(self.name_of, days)) - self.existing())
+        if not missing:
+            return []
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", self.lock)
+            for partition in missing:
+                start = self.day_of(partition)
+                bounds = [_midnight(start), _midnight(start + timedelta(days=1))]
+                cursor.execute(
+                    f"CREATE TABLE IF NOT EXISTS {partition} PARTITION OF {self.name} FOR VALUES FROM (%s) TO (%s)",
+                    bounds,
+                )
+        return missing
+
+    def existing(self) -> set[str]:
+        """Return the names of the partitions there are."""
+        with connection.cursor() as cursor:
             cursor.execute(
-                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF market_data_tick FOR VALUES FROM (%s) TO (%s)", bounds
+                "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+                "WHERE i.inhparent = %s::regclass",
+                [self.name],
             )
-    return missing
+            return {row[0] for row in cursor.fetchall()}
 
+    def name_of(self, day: date) -> str:
+        """Return the name of a day's partition."""
+        return f"{self.name}_{day:%Y%m%d}"
 
-def existing() -> set[str]:
-    """Return the names of the partitions there are."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
-            "WHERE i.inhparent = 'market_data_tick'::regclass"
-        )
-        return {row[0] for row in cursor.fetchall()}
-
-
-def name_of(day: date) -> str:
-    """Return the name of a day's partition."""
-    return f"{PREFIX}{day:%Y%m%d}"
-
-
-def day_of(name: str) -> date:
-    """Return the day of a partition."""
-    text = name.removeprefix(PREFIX)
-    return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    def day_of(self, partition: str) -> date:
+        """Return the day of a partition."""
+        text = partition.removeprefix(f"{self.name}_")
+        return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
 
 
 def _midnight(day: date) -> str:
     return datetime(day.year, day.month, day.day, tzinfo=IST).isoformat()
+
+
+TICKS: Final = DayTable(name="market_data_tick", keep_days=30, lock=(0x70617274, 0))  # "part"

@@ -14,7 +14,7 @@ from market_data.candlesticks import CANDLE, Candles, Candlesticks
 from market_data.copying import STATEMENT, encode
 from market_data.lease import RECORDER_SPACE, ShardLease
 from market_data.models import FeedGap, RecorderCursor
-from market_data.partitions import ensure
+from market_data.partitions import TICKS
 from market_data.replies import order_of
 
 RESTORE = """
@@ -87,7 +87,7 @@ class Storage:
             cursor = RecorderCursor.objects.select_for_update().get(shard=self.shard)
             new = self._unstored(cursor, entries)
             if new:
-                ensure(days=_days(new))
+                TICKS.ensure(days=_days(new))
                 _copy(new)
             if order_of(entries[-1][0]) > order_of(cursor.position):
                 cursor.position = entries[-1][0]

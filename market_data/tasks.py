@@ -57,6 +57,6 @@ def backfill_gaps(self: Task[..., Any], /, **_: object) -> None:
 def maintain_partitions(**_: object) -> None:
     """Make the days ahead, drop the old ones, forget wishes nobody renews."""
     now = timezone.now()
-    partitions.maintain(now=now)
+    partitions.TICKS.maintain(now=now)
     minutes.forget(before=now - minutes.KEPT)
     subscriptions.forget_expired(now=now)

@@ -60,7 +60,7 @@ def certificate(*, now: datetime) -> Iterator[Diagnosis]:
 
 def days_ahead(*, now: datetime) -> Iterator[Diagnosis]:
     """Look for the partitions of the days to come."""
-    missing = [*partitions.plan(now=now)[0], *option_store.plan(now=now)[0]]
+    missing = [*partitions.TICKS.plan(now=now)[0], *option_store.MINUTES.plan(now=now)[0]]
     if missing:
         mend = "Run manage.py maintain_partitions and maintain_greeks_history; beat does it every night."
         yield Diagnosis("partitions", AMBER, f"{len(missing)} of the days ahead are missing: {_some(missing)}", mend)

@@ -349,4 +349,4 @@ def test_dated_dividends_belong_to_their_underlying(past: Past) -> None:
     rows = ask(client_with("greeks:read"))["results"]
 
     assert rows[0]["forward"] == pytest.approx(SPOT * np.exp(RATE * rows[0]["years"]), abs=1e-3)
-    assert option_store.existing() is not None
+    assert option_store.MINUTES.existing() is not None

@@ -107,22 +107,22 @@ def test_minutes_lie_in_the_partition_of_their_day(kept: int) -> None:
 
 def test_old_days_are_dropped_whole_and_coming_ones_made(db: None) -> None:
     today = NOW.date()
-    option_store.ensure(days=[today - timedelta(days=8), today - timedelta(days=7)])
+    option_store.MINUTES.ensure(days=[today - timedelta(days=8), today - timedelta(days=7)])
 
-    made, dropped = option_store.maintain(now=NOW, keep_days=7)
+    made, dropped = option_store.MINUTES.maintain(now=NOW, keep_days=7)
 
     assert dropped == [f"greeks_optionminute_{today - timedelta(days=8):%Y%m%d}"]
     assert made == [f"greeks_optionminute_{today + timedelta(days=ahead):%Y%m%d}" for ahead in range(4)]
-    assert option_store.maintain(now=NOW, keep_days=7) == ([], [])
+    assert option_store.MINUTES.maintain(now=NOW, keep_days=7) == ([], [])
 
 
 def test_the_command_drops_what_is_older_than_it_is_told(db: None, capsys: pytest.CaptureFixture[str]) -> None:
-    option_store.ensure(days=[date(2020, 1, 1)])
+    option_store.MINUTES.ensure(days=[date(2020, 1, 1)])
 
     call_command("maintain_greeks_history", "--keep-days", "3")
 
     assert "dropped greeks_optionminute_20200101" in capsys.readouterr().out
-    assert option_store.name_of(date(2020, 1, 1)) not in option_store.existing()
+    assert option_store.MINUTES.name_of(date(2020, 1, 1)) not in option_store.MINUTES.existing()
 
 
 def test_the_history_of_one_option(market: OptionMarket, kept: int) -> None:

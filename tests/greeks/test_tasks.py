@@ -10,6 +10,7 @@ from django.utils import timezone
 from greeks import chains, option_store, queries, store, tasks
 from greeks.models import ChainMinute, OptionMinute, UnderlyingMinute
 from market_data.bus import sync_bus
+from market_data.partitions import AHEAD_DAYS
 from tests.greeks.market import OptionMarket
 
 
@@ -42,8 +43,8 @@ def test_the_days_of_the_option_history_are_made_ahead(db: None) -> None:
     tasks.maintain_history()
 
     today = timezone.localdate()
-    days = {today + timedelta(days=ahead) for ahead in range(option_store.AHEAD_DAYS + 1)}
-    assert {option_store.name_of(day) for day in days} <= option_store.existing()
+    days = {today + timedelta(days=ahead) for ahead in range(AHEAD_DAYS + 1)}
+    assert {option_store.MINUTES.name_of(day) for day in days} <= option_store.MINUTES.existing()
 
 
 @pytest.mark.django_db(transaction=True)

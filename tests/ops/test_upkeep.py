@@ -113,8 +113,8 @@ def test_days_ahead_without_a_partition_are_named() -> None:
     later = NOW + timedelta(days=400)
 
     before = only(upkeep.days_ahead(now=later))
-    partitions.ensure(days=[(later + timedelta(days=ahead)).date() for ahead in range(-1, 6)])
-    option_store.ensure(days=[(later + timedelta(days=ahead)).date() for ahead in range(-1, 6)])
+    partitions.TICKS.ensure(days=[(later + timedelta(days=ahead)).date() for ahead in range(-1, 6)])
+    option_store.MINUTES.ensure(days=[(later + timedelta(days=ahead)).date() for ahead in range(-1, 6)])
 
     assert before[0] == "amber"
     assert "market_data_tick_" in before[1]

@@ -8,18 +8,20 @@ from django.utils import timezone
 
 from accounts.management.operating import Answer, OperatorCommand, Trial
 from market_data import minutes
-from market_data.partitions import KEPT_DAYS, maintain, plan
+from market_data.partitions import TICKS
 
 
 class Command(OperatorCommand):
-    """Assembles one call of market_data.partitions.maintain."""
+    """Assembles one call of market_data.partitions.TICKS.maintain."""
 
     help = __doc__
     trial = Trial.SAID
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Choose how long ticks are kept."""
-        parser.add_argument("--keep-days", type=int, default=KEPT_DAYS, help="days of ticks to keep (%(default)s)")
+        parser.add_argument(
+            "--keep-days", type=int, default=TICKS.keep_days, help="days of ticks to keep (%(default)s)"
+        )
         parser.add_argument(
             "--keep-candle-days", type=int, default=minutes.KEPT.days, help="days of minutes to keep (%(default)s)"
         )
@@ -28,7 +30,7 @@ class Command(OperatorCommand):
         """Make, drop and say so."""
         now = timezone.now()
         oldest = now - timedelta(days=keep_candle_days)
-        made, dropped = (plan if preview else maintain)(now=now, keep_days=keep_days)
+        made, dropped = (TICKS.plan if preview else TICKS.maintain)(now=now, keep_days=keep_days)
         forgotten = minutes.count(before=oldest) if preview else minutes.forget(before=oldest)
         line = (
             f"made {', '.join(made) or 'none'}; dropped {', '.join(dropped) or 'none'}; {forgotten} minutes forgotten"
