@@ -144,6 +144,7 @@ class SyncBus:
             try:
                 connection.retry.call_with_retry(lambda: _carry(woven, connection), lambda _: _cut(connection))
             except BaseException:
+                # Whatever ended it, a cancellation too: answers may still be on their way.
                 _cut(connection)
                 raise
             finally:
