@@ -28,6 +28,7 @@ def shared_by(nodeid: str) -> str:
     return next((name for place, name in SHARED.items() if nodeid.startswith(place)), nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
     """Let xdist hand the tests out in these pieces."""
     return Together(config, log)

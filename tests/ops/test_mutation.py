@@ -1,5 +1,7 @@
 """What the mutation campaigns are told and how their outcome is counted."""
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -58,3 +60,12 @@ def test_an_unknown_package_is_named(capsys: pytest.CaptureFixture[str]) -> None
         main(["nothing"])
 
     assert "no campaign for nothing; known: greeks, orders" in capsys.readouterr().err
+
+
+def test_the_tests_can_be_read_without_what_a_campaign_leaves_out() -> None:
+    words = ["-p", "no:xdist", "-p", "no:rerunfailures", "--collect-only", "-q", "tests/ops/test_mutation.py"]
+
+    command = [sys.executable, "-m", "pytest", *words]
+    read = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+    assert read.returncode == 0, read.stdout + read.stderr
